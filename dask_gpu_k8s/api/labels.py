@@ -1,0 +1,45 @@
+"""Label and annotation keys, and one selector per relation between resources."""
+
+from __future__ import annotations
+
+CLUSTER_NAME = "dask.org/cluster-name"
+WORKERGROUP_NAME = "dask.org/workergroup-name"
+COMPONENT = "dask.org/component"
+
+SCHEDULER = "scheduler"
+WORKER = "worker"
+WORKERGROUP = "workergroup"
+JOB_RUNNER = "job-runner"
+
+RETIRE = "kubernetes.dask.org/retire"
+"""Annotation on a worker Pod that is to go; its value says why. Such a Pod is never counted again."""
+
+
+def of_cluster(cluster: str) -> dict[str, str]:
+    """Labels that everything of a cluster carries."""
+    return {CLUSTER_NAME: cluster}
+
+
+def of_scheduler(cluster: str) -> dict[str, str]:
+    """Labels of a cluster's scheduler Pod and Services."""
+    return {CLUSTER_NAME: cluster, COMPONENT: SCHEDULER}
+
+
+def of_worker_group(cluster: str) -> dict[str, str]:
+    """Labels of a cluster's DaskWorkerGroups."""
+    return {CLUSTER_NAME: cluster, COMPONENT: WORKERGROUP}
+
+
+def of_workers(cluster: str, group: str) -> dict[str, str]:
+    """Labels of the worker Pods of one DaskWorkerGroup (`group` is its full name)."""
+    return {CLUSTER_NAME: cluster, WORKERGROUP_NAME: group, COMPONENT: WORKER}
+
+
+def of_job_runner(cluster: str) -> dict[str, str]:
+    """Labels of a DaskJob's runner Pod."""
+    return {CLUSTER_NAME: cluster, COMPONENT: JOB_RUNNER}
+
+
+def selector(labels: dict[str, str]) -> str:
+    """Write labels as a label selector."""
+    return ",".join(f"{key}={value}" for key, value in labels.items())

@@ -1,0 +1,1 @@
+"""The client side: KubeCluster and what it is made of."""

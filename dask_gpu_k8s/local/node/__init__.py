@@ -1,0 +1,1 @@
+"""The node: Pods as processes of this machine."""

@@ -1,0 +1,1 @@
+"""The operator: turns Dask resources into Pods and Services, and keeps them so."""

@@ -1,1 +1,1 @@
-"""What the resources are: kinds, names, labels, schemas and what their state means. Pure data and functions."""
+"""What the resources are: kinds, names, labels, schemas and the meaning of their state. All of it pure."""

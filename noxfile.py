@@ -1,0 +1,74 @@
+"""The only door to this project's chores: `nox -s demo`, `nox -s tests`, `nox -s lint` …
+
+Every session sets itself up from nothing but Python; environments live outside the repository.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+CACHE = Path(os.environ.get("DASK_GPU_K8S_CACHE", "~/.cache/dask-gpu-k8s")).expanduser()
+
+# One folder of environments per checkout, so that two checkouts never share a half-built one.
+nox.options.envdir = str(CACHE / f"nox-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}")
+nox.options.sessions = ["lint", "tests", "tests-oldest"]
+nox.options.error_on_external_run = True
+
+OLDEST_DASK = "2025.2.0"  # RAPIDS 25.04 pins it
+
+
+def set_up(session: nox.Session, *requirements: str) -> None:
+    """Install the project as a user would, and keep caches out of the repository."""
+    session.install(*requirements)
+    session.env["PYTHONPYCACHEPREFIX"] = str(CACHE / "pycache")
+    session.env["RUFF_CACHE_DIR"] = str(CACHE / "ruff")
+    session.env["MYPY_CACHE_DIR"] = str(CACHE / "mypy")
+    # A user's own cluster must never be touched by a chore.
+    session.env["KUBECONFIG"] = os.devnull
+
+
+def run_pytest(session: nox.Session) -> None:
+    session.run("pytest", "-o", f"cache_dir={CACHE / 'pytest'}", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """A Dask cluster comes up through a DaskCluster resource, computes, scales and goes away."""
+    set_up(session, ".[demo]")
+    session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Unit and integration tests on the newest Dask."""
+    set_up(session, ".[test]")
+    run_pytest(session)
+
+
+@nox.session(name="tests-oldest")
+def tests_oldest(session: nox.Session) -> None:
+    """The same tests on the oldest Dask that is supported."""
+    set_up(session, ".[test]", f"dask=={OLDEST_DASK}", f"distributed=={OLDEST_DASK}")
+    run_pytest(session)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, types, the layers of the house, and whether generated files are as their script makes them."""
+    set_up(session, "-e", ".[lint]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("lint-imports", "--no-cache")
+    session.run("python", "scripts/make_crds.py", "--check")
+    session.run("python", "scripts/check_words.py")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Print the measured figures beside their goals."""
+    set_up(session, ".[test]")
+    session.run("python", "benchmarks/run.py", *session.posargs)

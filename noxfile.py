@@ -1,4 +1,4 @@
-"""The only door to this project's chores: `nox -s demo`, `nox -s tests`, `nox -s lint` …
+"""The only door to this project's chores: `nox -s demo`, `nox -s tests`, `nox -s lint`.
 
 Every session sets itself up from nothing but Python; environments live outside the repository.
 """
@@ -23,7 +23,6 @@ OLDEST_DASK = "2025.2.0"  # RAPIDS 25.04 pins it
 def set_up(session: nox.Session, *requirements: str) -> None:
     """Install the project as a user would, and keep caches out of the repository."""
     session.install(*requirements)
-    session.env["PYTHONPYCACHEPREFIX"] = str(CACHE / "pycache")
     session.env["RUFF_CACHE_DIR"] = str(CACHE / "ruff")
     session.env["MYPY_CACHE_DIR"] = str(CACHE / "mypy")
     # A user's own cluster must never be touched by a chore.
@@ -36,28 +35,28 @@ def run_pytest(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """A Dask cluster comes up through a DaskCluster resource, computes, scales and goes away."""
+    """Show the main job: a Dask cluster comes up, computes, scales, is found again and goes away."""
     set_up(session, ".[demo]")
     session.run("python", "examples/demo.py", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Unit and integration tests on the newest Dask."""
+    """Run unit and integration tests on the newest Dask."""
     set_up(session, ".[test]")
     run_pytest(session)
 
 
 @nox.session(name="tests-oldest")
 def tests_oldest(session: nox.Session) -> None:
-    """The same tests on the oldest Dask that is supported."""
+    """Run the same tests on the oldest Dask that is supported."""
     set_up(session, ".[test]", f"dask=={OLDEST_DASK}", f"distributed=={OLDEST_DASK}")
     run_pytest(session)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, types, the layers of the house, and whether generated files are as their script makes them."""
+    """Check style, types, the layers of the house, and that generated files are as their script makes them."""
     set_up(session, "-e", ".[lint]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")

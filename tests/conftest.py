@@ -1,0 +1,123 @@
+"""What every test may ask for: a Kubernetes with the operator, a namespace of its own in it, and kubectl."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+BIN = Path(sys.executable).parent
+KUBECTL = shutil.which("kubectl", path=f"{BIN}{os.pathsep}{os.environ['PATH']}")
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@dataclass(frozen=True)
+class Kubernetes:
+    """A cluster to test against, and a namespace of the test's own in it."""
+
+    kubeconfig: Path
+    namespace: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment of a process that is to use this cluster and namespace."""
+        return {
+            **os.environ,
+            "KUBECONFIG": str(self.kubeconfig),
+            "DASK_KUBERNETES__NAMESPACE": self.namespace,
+        }
+
+    def command(self, *args: str) -> list[str]:
+        """Return the words of a kubectl call in the test's namespace."""
+        assert KUBECTL, "kubectl is missing: install the extra 'test'"
+        return [KUBECTL, "--namespace", self.namespace, *args]
+
+    def kubectl(self, *args: str, stdin: str | None = None, check: bool = True, timeout: float = 60) -> str:
+        """Run kubectl to its end and return what it printed; with `check`, exit code 0 is demanded."""
+        done = subprocess.run(
+            self.command(*args),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=self.environment,
+        )
+        if check and done.returncode:
+            raise AssertionError(
+                f"kubectl {' '.join(args)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+            )
+        return done.stdout + done.stderr
+
+    def python(
+        self, text: str, *args: str, timeout: float = 90, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a Python program that sees this cluster as a user's shell would."""
+        done = subprocess.run(
+            [sys.executable, "-W", "error::ResourceWarning", "-c", text, *args],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=self.environment,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def explain(self) -> str:
+        """Collect what a person would look at first when something failed here."""
+        parts = [
+            self.kubectl("get", "daskclusters,daskworkergroups,daskjobs,pods,svc", "-o", "wide", check=False)
+        ]
+        parts.append(self.kubectl("get", "events", "--sort-by=.metadata.creationTimestamp", check=False))
+        pods = self.kubectl("get", "pods", "-o", "name", check=False).split()
+        parts += [f"--- {pod}\n" + self.kubectl("logs", "--tail=30", pod, check=False) for pod in pods[:6]]
+        return "\n".join(parts)
+
+
+@pytest.fixture(scope="session")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a `dask-cuda-worker` that runs `dask worker`: the page's command without its GPUs."""
+    folder = tmp_path_factory.mktemp("stand-ins")
+    script = folder / "dask-cuda-worker"
+    script.write_text('#!/bin/sh\nexec dask worker "$@"\n')
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(stand_ins: Path) -> Iterator[Path]:
+    """Start a Kubernetes with our resources and operator; one for the whole run."""
+    from dask_gpu_k8s.api.manifests import crds, operator_manifests
+    from dask_gpu_k8s.local import LocalKubernetes
+
+    with LocalKubernetes(manifests=[*crds(), *operator_manifests()], gpus=5, path=[stand_ins]) as kubernetes:
+        yield Path(kubernetes.kubeconfig)
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def kubernetes(kubeconfig: Path, request: pytest.FixtureRequest) -> Iterator[Kubernetes]:
+    """Give the test a namespace of its own, and explain that namespace if the test fails."""
+    kubernetes = Kubernetes(kubeconfig, f"test-{os.getpid()}-{next(_numbers)}")
+    kubernetes.kubectl("create", "namespace", kubernetes.namespace)
+    yield kubernetes
+    if getattr(request.node, "failed", False):
+        print(kubernetes.explain())
+    kubernetes.kubectl("delete", "namespace", kubernetes.namespace, "--wait=false")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    item.failed = getattr(item, "failed", False) or report.failed
+    return report

@@ -56,7 +56,7 @@ def tests_oldest(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, types, the layers of the house, and that generated files are as their script makes them."""
+    """Check style, types, the layers of the house, and that generated files are current."""
     set_up(session, "-e", ".[lint]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")

@@ -105,7 +105,8 @@ def test_pipeline_of_three_processes(kubernetes):
     assert clusters(kubernetes) == ["daskcluster.kubernetes.dask.org/rapids-dask"]
 
     last = (
-        'from dask_gpu_k8s import KubeCluster\ncluster = KubeCluster.from_name("rapids-dask", shutdown_on_close=True)\n'
+        "from dask_gpu_k8s import KubeCluster\n"
+        'cluster = KubeCluster.from_name("rapids-dask", shutdown_on_close=True)\n'
         + USE
         + "client.close()\ncluster.close()\n"
     )
@@ -156,7 +157,7 @@ def test_leaving_by_sigterm(kubernetes):
 
 
 def test_sigterm_handler_of_the_user_stays(kubernetes):
-    """A handler that the program installed itself is not replaced; its own way of leaving deletes the cluster."""
+    """A handler that the program installed itself is not replaced; its way of leaving deletes the cluster."""
     program = (
         "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
         + CREATE

@@ -1,12 +1,14 @@
-"""Watch a Dask cluster come up on Kubernetes, compute, scale, be found again from another process, and go away.
+"""Watch a Dask cluster come up on Kubernetes, compute, scale, be found again and go away.
 
 Needs nothing but Python: the Kubernetes is `LocalKubernetes`, which runs Pods as processes of this machine.
-The computation is real: which digit is it? Each of 1,797 handwritten digits that scikit-learn ships is named after
-the one most like it among all the others, block by block on the cluster, and the answer is compared with NumPy's.
+The computation is real: which digit is it? Each of 1,797 handwritten digits that scikit-learn ships is named
+after the one most like it among all the others, block by block on the cluster, and NumPy alone must agree.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 import subprocess
 import sys
 import time
@@ -52,8 +54,7 @@ def on_the_cluster(client: Client, images: np.ndarray, blocks: int = 24) -> np.n
     everywhere = client.scatter(images, broadcast=True)
     edges = np.linspace(0, len(images), blocks + 1, dtype=int)
     futures = [
-        client.submit(nearest, everywhere, int(first), int(last))
-        for first, last in zip(edges[:-1], edges[1:], strict=True)
+        client.submit(nearest, everywhere, int(first), int(last)) for first, last in itertools.pairwise(edges)
     ]
     return np.concatenate(client.gather(futures))
 
@@ -86,7 +87,7 @@ def main() -> None:
 
                 hello = subprocess.run(
                     [sys.executable, "-c", FROM_ANOTHER_PROCESS],
-                    env=kubernetes.environment,
+                    env={**os.environ, "KUBECONFIG": str(kubernetes.kubeconfig)},
                     check=True,
                     capture_output=True,
                     text=True,

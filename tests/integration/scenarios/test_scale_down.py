@@ -24,7 +24,8 @@ LOG, *KUBECTL = sys.argv[1:]
 
 def scaled_down(group, replicas):
     for what in (f"jsonpath={{.status.desiredReplicas}}={replicas}", "condition=ScalingDown=False"):
-        subprocess.run([*KUBECTL, "wait", f"--for={what}", f"daskworkergroup/{group}", "--timeout=60s"], check=True)
+        words = ["wait", f"--for={what}", f"daskworkergroup/{group}", "--timeout=60s"]
+        subprocess.run([*KUBECTL, *words], check=True)
 
 
 with KubeCluster(name="shrinking", n_workers=5) as cluster:
@@ -68,7 +69,8 @@ with KubeCluster(name="shrinking", n_workers=2) as cluster, Client(cluster) as c
     data = client.scatter([1, 2, 3])
     cluster.scale(0)
     for what in ("jsonpath={.status.desiredReplicas}=0", "condition=ScalingDown=False"):
-        subprocess.run([*sys.argv[1:], "wait", f"--for={what}", "daskworkergroup/shrinking-default"], check=True)
+        words = ["wait", f"--for={what}", "daskworkergroup/shrinking-default", "--timeout=60s"]
+        subprocess.run([*sys.argv[1:], *words], check=True)
     assert client.nthreads() == {}, "the scheduler stays and has no worker"
     cluster.scale(1)
     client.wait_for_workers(1, timeout=90)

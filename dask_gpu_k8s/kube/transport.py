@@ -1,0 +1,230 @@
+"""Requests on the wire: identity, one try, and every failure turned into one of our errors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from dask_gpu_k8s.kube import session as sessions
+from dask_gpu_k8s.kube.config import Connection
+from dask_gpu_k8s.kube.errors import ApiError, KubeError, Unreachable, api_error
+
+MAX_ERROR_BYTES = 1_000_000
+
+
+class Transport:
+    """One HTTP session to one API server; belongs to the event loop it was opened in.
+
+    Parameters
+    ----------
+    connection : Connection
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._context = sessions.tls_context(connection)
+        self._shown: tuple[bytes, bytes] | None = None
+        self._proxy = sessions.proxy_for(connection)
+        self._session = sessions.open_session(self._context)
+        self._agent = f"dask-gpu-k8s/{_version()}"
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def exchange(
+        self, method: str, path: str, request: str, *, body: object = None, content_type: str | None = None
+    ) -> Any:
+        """Send one request and return the decoded JSON answer.
+
+        Parameters
+        ----------
+        method : str
+            HTTP method.
+        path : str
+            Path and query, encoded.
+        request : str
+            What is asked, for messages.
+        body : optional
+            JSON data to send.
+        content_type : str, optional
+            Of the body; by default ``application/json``.
+
+        Raises
+        ------
+        ApiError
+            If the server refuses or fails.
+        Unreachable
+            If it does not answer, or not with JSON.
+        """
+        headers = {"Accept": "application/json"}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = content_type or "application/json"
+            data = json.dumps(body, separators=(",", ":")).encode()
+        async with self.stream(method, path, request, headers=headers, data=data) as response:
+            answer = await response.read()
+        try:
+            return json.loads(answer)
+        except ValueError as error:
+            raise Unreachable(f"{request}: {self._connection.server} did not answer with JSON.") from error
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        request: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request and hand out the answer, unread, while the context lasts.
+
+        Parameters
+        ----------
+        method, path, request
+            As for `exchange`.
+        headers : mapping, optional
+            Sent beside those that identify us.
+        data : bytes, optional
+            Body to send.
+        timeout : aiohttp.ClientTimeout, optional
+            Instead of the session's.
+
+        Raises
+        ------
+        ApiError, Unreachable
+            As for `exchange`.
+        """
+        with network_errors(request):
+            response = await self._send(method, path, headers or {}, data, timeout)
+            if response.status == 401 and self._connection.credentials.expire():
+                # Nothing was done yet, so this may be asked again whatever the verb.
+                response.release()
+                response = await self._send(method, path, headers or {}, data, timeout)
+            async with response:
+                if response.status >= 400:
+                    raise await _refusal(response, request)
+                yield response
+
+    async def websocket(
+        self, path: str, request: str, protocols: Sequence[str]
+    ) -> aiohttp.ClientWebSocketResponse[bool]:
+        """Open a WebSocket.
+
+        It has no heartbeat: where the pod stops reading, a full one would be closed for a late pong.
+
+        Parameters
+        ----------
+        path, request
+            As for `exchange`.
+        protocols : sequence of str
+            Subprotocols to offer; the server has to pick one.
+
+        Raises
+        ------
+        ApiError
+            If the server refuses.
+        Unreachable
+            If it does not answer, or does not speak WebSocket.
+        """
+        with network_errors(request):
+            try:
+                socket = await self._shake_hands(path, protocols)
+            except aiohttp.WSServerHandshakeError as error:
+                if error.status != 401 or not self._connection.credentials.expire():
+                    raise _handshake_refusal(error, request) from error
+                socket = await self._shake_hands(path, protocols)
+        if socket.protocol is None:
+            await socket.close()
+            raise Unreachable(f"{request}: the server speaks none of {', '.join(protocols)}.")
+        return socket
+
+    async def _shake_hands(
+        self, path: str, protocols: Sequence[str]
+    ) -> aiohttp.ClientWebSocketResponse[bool]:
+        return await self._session.ws_connect(
+            self._url(path),
+            protocols=protocols,
+            headers=await self._identify({}),
+            proxy=self._proxy,
+            server_hostname=self._connection.tls_server_name,
+            max_msg_size=0,
+        )
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        data: bytes | None,
+        timeout: aiohttp.ClientTimeout | None,
+    ) -> aiohttp.ClientResponse:
+        options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+        return await self._session.request(
+            method,
+            self._url(path),
+            headers=await self._identify(headers),
+            data=data,
+            proxy=self._proxy,
+            server_hostname=self._connection.tls_server_name,
+            allow_redirects=False,
+            **options,
+        )
+
+    def _url(self, path: str) -> URL:
+        return URL(self._connection.server + path, encoded=True)
+
+    async def _identify(self, headers: Mapping[str, str]) -> dict[str, str]:
+        identity = await self._connection.credentials.identity()
+        if identity.certificate is not None and identity.certificate != self._shown:
+            sessions.show_certificate(self._context, identity.certificate)
+            self._shown = identity.certificate
+        return {"User-Agent": self._agent, **headers, **identity.headers}
+
+
+@contextlib.contextmanager
+def network_errors(request: str) -> Iterator[None]:
+    """Turn what goes wrong on the network into `Unreachable`."""
+    try:
+        yield
+    except asyncio.TimeoutError as error:
+        raise Unreachable(f"{request}: no answer in time.") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise Unreachable(f"{request}: {str(error) or type(error).__name__}") from error
+
+
+def _handshake_refusal(error: aiohttp.WSServerHandshakeError, request: str) -> KubeError:
+    if error.status >= 400:
+        return api_error(error.status, error.message, request)
+    return Unreachable(f"{request}: answered with {error.status} instead of opening a WebSocket.")
+
+
+async def _refusal(response: aiohttp.ClientResponse, request: str) -> ApiError:
+    raw = await response.content.read(MAX_ERROR_BYTES)
+    text = raw.decode("utf-8", "replace")
+    try:
+        body: object = json.loads(text)
+    except ValueError:
+        body = text.strip()
+    error = api_error(response.status, body, request)
+    wait = response.headers.get("Retry-After", "")
+    if wait.isdigit():
+        error.details.setdefault("retryAfterSeconds", int(wait))
+    return error
+
+
+def _version() -> str:
+    try:
+        return metadata.version("dask-gpu-k8s")
+    except metadata.PackageNotFoundError:
+        return "unknown"

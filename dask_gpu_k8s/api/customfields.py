@@ -1,0 +1,224 @@
+"""The fields of DaskCluster, DaskWorkerGroup, DaskJob and DaskAutoscaler, written as schemas.
+
+The same fields, required fields and defaults as dask-kubernetes has, so that its users' manifests apply;
+what Pods and Services look like is taken from Kubernetes itself.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from dask_gpu_k8s.api import names
+from dask_gpu_k8s.api.builtin import definition
+from dask_gpu_k8s.api.quantity import QUANTITY_PATTERN
+from dask_gpu_k8s.api.types import Manifest
+
+_INT_OR_STRING = {
+    "x-kubernetes-int-or-string": True,
+    "anyOf": [{"type": "integer"}, {"type": "string"}],
+}
+_NOT_IN_CRDS = ("x-kubernetes-patch-merge-key", "x-kubernetes-patch-strategy")
+
+
+def text(description: str | None = None, **more: Any) -> Manifest:
+    """Describe a string."""
+    return _described({"type": "string", **more}, description)
+
+
+def count(description: str | None = None, **more: Any) -> Manifest:
+    """Describe a whole number that is not negative."""
+    return _described({"type": "integer", "minimum": 0, **more}, description)
+
+
+def moment(description: str | None = None) -> Manifest:
+    """Describe a time that may be null."""
+    return text(description, format="date-time", nullable=True)
+
+
+def fields(
+    properties: Manifest, *, required: tuple[str, ...] = (), description: str | None = None
+) -> Manifest:
+    """Describe an object."""
+    schema: Manifest = {"type": "object", "properties": properties}
+    if required:
+        schema["required"] = list(required)
+    return _described(schema, description)
+
+
+def _described(schema: Manifest, description: str | None) -> Manifest:
+    return {"description": description, **schema} if description else schema
+
+
+def for_crd(schema: Any) -> Any:
+    """Copy a schema of Kubernetes' own into the form that a CRD may have."""
+    if isinstance(schema, list):
+        return [for_crd(item) for item in schema]
+    if not isinstance(schema, dict):
+        return copy.copy(schema)
+    if schema.get("pattern") == QUANTITY_PATTERN:
+        return {**copy.deepcopy(_INT_OR_STRING), "pattern": QUANTITY_PATTERN}
+    if schema.get("x-kubernetes-int-or-string"):
+        return copy.deepcopy(_INT_OR_STRING)
+    if "managedFields" in schema.get("properties", {}):
+        return metadata()
+    return {key: for_crd(value) for key, value in schema.items() if key not in _NOT_IN_CRDS}
+
+
+def metadata() -> Manifest:
+    """Describe a template's metadata: labels and annotations, and the null that Go programs write."""
+    texts = {"type": "object", "additionalProperties": {"type": "string"}}
+    return fields(
+        {"annotations": texts, "creationTimestamp": moment(), "labels": copy.deepcopy(texts)},
+        description="Labels and annotations for the objects made from this.",
+    )
+
+
+def pod_spec() -> Manifest:
+    """Describe a Pod's spec; nothing in it has a default that Kubernetes would not give the Pod."""
+    spec: Manifest = for_crd(definition("PodSpec"))
+    return _described(spec, "The Pod, as in Kubernetes.")
+
+
+def _cluster_spec() -> Manifest:
+    service = _described(for_crd(definition("ServiceSpec")), "The scheduler's Service, as in Kubernetes.")
+    scheduler = fields(
+        {"metadata": metadata(), "service": service, "spec": pod_spec()}, required=("spec", "service")
+    )
+    return fields(
+        {
+            "idleTimeout": count(
+                "Seconds without work after which the cluster is deleted; 0: never.", default=0
+            ),
+            "scheduler": scheduler,
+            "worker": _worker("Workers of the default group."),
+        },
+        required=("scheduler", "worker"),
+    )
+
+
+def _worker(description: str) -> Manifest:
+    return fields(
+        {"metadata": metadata(), "replicas": count(description, default=1), "spec": pod_spec()},
+        required=("spec",),
+    )
+
+
+def _resource(spec: Manifest, status: Manifest, name: Manifest | None = None) -> Manifest:
+    # metadata.name is the only thing that a CRD may say about metadata.
+    own = fields({"name": name}) if name else {"type": "object"}
+    return fields(
+        {"apiVersion": text(), "kind": text(), "metadata": own, "spec": spec, "status": status},
+        required=("spec",),
+    )
+
+
+def _short_name() -> Manifest:
+    return text(maxLength=names.MAX_CLUSTER_NAME, pattern=names.CLUSTER_NAME_PATTERN)
+
+
+def _conditions() -> Manifest:
+    condition = fields(
+        {
+            "lastTransitionTime": text(format="date-time"),
+            "message": text(),
+            "observedGeneration": {"type": "integer", "format": "int64"},
+            "reason": text(),
+            "status": text(),
+            "type": text(),
+        },
+        required=("type", "status"),
+    )
+    return {
+        "type": "array",
+        "items": condition,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+    }
+
+
+def _status(**own: Manifest) -> Manifest:
+    generation = _described(
+        {"type": "integer", "format": "int64"}, "metadata.generation that this status was made from."
+    )
+    return fields({"conditions": _conditions(), "observedGeneration": generation, **own})
+
+
+def cluster() -> Manifest:
+    """Describe DaskCluster."""
+    return _resource(
+        _cluster_spec(),
+        _status(
+            phase=text("Created, Pending, Running or Error."),
+            replicas=count("Worker Pods of the default group."),
+            selector=text("Label selector of the default group's Pods."),
+            desiredWorkers=count("Workers asked for, all groups together."),
+            readyWorkers=count("Workers that are ready, all groups together."),
+            pendingWorkers=count("Workers asked for and not ready, all groups together."),
+            defaultGroupReplicas=count("spec.worker.replicas as last passed to the default group."),
+            schedulerRestarts=count("How often the scheduler was lost and came back."),
+            schedulerAddress=text("Where clients within Kubernetes find the scheduler."),
+        ),
+        _short_name(),
+    )
+
+
+def worker_group() -> Manifest:
+    """Describe DaskWorkerGroup."""
+    spec = fields(
+        {"cluster": text("Name of the DaskCluster, in the same namespace."), "worker": _worker("Workers.")},
+        required=("cluster", "worker"),
+    )
+    status = _status(
+        phase=text(),
+        replicas=count("Worker Pods that exist and are to stay."),
+        desiredReplicas=count(),
+        readyReplicas=count(),
+        pendingReplicas=count(),
+        selector=text("Label selector of the Pods."),
+        counter=count("How many worker names were ever given out."),
+    )
+    return _resource(spec, status, text(maxLength=names.MAX_WORKER_GROUP_NAME))
+
+
+def job() -> Manifest:
+    """Describe DaskJob."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    spec = fields(
+        {
+            "cluster": fields(
+                # Go programs that fill in a whole DaskCluster write an empty status too.
+                {"metadata": metadata(), "spec": _cluster_spec(), "status": anything},
+                required=("spec",),
+                description="The DaskCluster made for this job; its name is the job's.",
+            ),
+            "job": fields(
+                {"metadata": metadata(), "spec": pod_spec()}, required=("spec",), description="The runner."
+            ),
+        },
+        required=("cluster", "job"),
+    )
+    status = _status(
+        clusterName=text(nullable=True),
+        endTime=moment("When the runner had ended."),
+        failed=count("Runners that have failed."),
+        jobRunnerPodName=text(nullable=True),
+        jobStatus=text("JobCreated, ClusterCreated, Running, Successful or Failed.", nullable=True),
+        message=text("Why, for people."),
+        reason=text("Why, in one word."),
+        startTime=moment("When the runner was started."),
+    )
+    return _resource(spec, status, _short_name())
+
+
+def autoscaler() -> Manifest:
+    """Describe DaskAutoscaler."""
+    spec = fields(
+        {
+            "cluster": text("Name of the DaskCluster, in the same namespace."),
+            "maximum": count("Most workers."),
+            "minimum": count("Fewest workers."),
+        },
+        required=("cluster", "minimum", "maximum"),
+    )
+    return _resource(spec, _status(desiredReplicas=count(), lastScaleTime=moment()))

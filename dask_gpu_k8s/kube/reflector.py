@@ -1,0 +1,181 @@
+"""Keep a store like the API server: list once, then watch, for as long as it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from dask_gpu_k8s.api.resources import Resource
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.kube.backoff import Backoff
+from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.errors import ApiError, Gone, KubeError
+from dask_gpu_k8s.kube.store import Change, Store, object_key
+from dask_gpu_k8s.kube.streams import SILENCE_SECONDS
+from dask_gpu_k8s.kube.urls import ALL_NAMESPACES, Selector
+
+logger = logging.getLogger(__name__)
+
+OnChange: TypeAlias = Callable[[Manifest | None, Manifest | None], None]
+"""Called with an object as it was and as it is; ``None`` where there was or is none."""
+
+SHORT_WATCH_SECONDS = 1.0
+"""A watch that ends sooner and brings nothing is not worth resuming at once."""
+
+
+class Reflector:
+    """Follows one kind of object into a store.
+
+    Lists page by page and replaces the store's content as a whole, then watches from there. A watch
+    that ends is resumed where it stopped, without a list. Where the server has forgotten that
+    point (410), it is listed again, and what vanished meanwhile is reported as deleted. After any
+    other failure it waits a while and resumes. It never gives up: it ends when it is cancelled.
+
+    Parameters
+    ----------
+    kube : KubeClient
+    resource : Resource
+        Kind of the objects.
+    namespace : str, optional
+        Where to look; by default everywhere.
+    labels, fields : mapping or str, optional
+        Selectors.
+    store : Store, optional
+        Filled; by default a new one.
+    on_change : callable, optional
+        Called after each change of the store.
+    silence_seconds : float, optional
+        How long a watch may be silent before its connection counts as dead.
+
+    Attributes
+    ----------
+    store : Store
+        As given.
+    synced : asyncio.Event
+        Set once the store holds what the server has.
+    last_contact : float
+        When the server last said anything, in seconds of `time.monotonic`; ``-inf`` if never.
+    last_error : KubeError or None
+        Why it is not following at the moment.
+    """
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        resource: Resource,
+        *,
+        namespace: str = ALL_NAMESPACES,
+        labels: Selector | None = None,
+        fields: Selector | None = None,
+        store: Store | None = None,
+        on_change: OnChange | None = None,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
+        self.store = Store() if store is None else store
+        self.synced = asyncio.Event()
+        self.last_contact = float("-inf")
+        self.last_error: KubeError | None = None
+        self._kube = kube
+        self._resource = resource
+        self._namespace = namespace
+        self._labels = labels
+        self._fields = fields
+        self._on_change = on_change
+        self._silence = silence_seconds
+        self._backoff = Backoff()
+        self._version: str | None = None
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            try:
+                if self._version is None:
+                    await self._list()
+                if await self._watch():
+                    continue
+            except KubeError as error:
+                if _is_too_old(error):
+                    self._version = None
+                else:
+                    self._report(error)
+            await asyncio.sleep(next(self._backoff))
+
+    async def _list(self) -> None:
+        answer = await self._kube.list(
+            self._resource, self._namespace, labels=self._labels, fields=self._fields
+        )
+        self._heard()
+        for change in self.store.replace(_strip(item) for item in answer["items"]):
+            self._tell(change)
+        self._version = answer["metadata"]["resourceVersion"]
+        self.synced.set()
+
+    async def _watch(self) -> bool:
+        """Watch until the server ends it; say whether that is reason to resume at once."""
+        started = time.monotonic()
+        useful = False
+        events = self._kube.watch(
+            self._resource,
+            self._namespace,
+            labels=self._labels,
+            fields=self._fields,
+            resource_version=self._version,
+            silence_seconds=self._silence,
+        )
+        async with contextlib.aclosing(events):
+            async for event in events:
+                self._heard()
+                self._backoff.reset()
+                self._version = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK":
+                    useful = True
+                    self._apply(event)
+        self._heard()
+        return useful or time.monotonic() - started >= SHORT_WATCH_SECONDS
+
+    def _apply(self, event: Manifest) -> None:
+        obj = _strip(event["object"])
+        if event["type"] == "DELETED":
+            if self.store.remove(object_key(obj)) is not None:
+                self._tell((obj, None))
+            return
+        change = self.store.put(obj)
+        if change is not None:
+            self._tell(change)
+
+    def _tell(self, change: Change) -> None:
+        if self._on_change is None:
+            return
+        try:
+            self._on_change(*change)
+        except Exception:
+            # A subscriber's fault must not stop everybody else's news.
+            logger.exception("A subscriber to %s failed.", self._resource.full_name)
+
+    def _heard(self) -> None:
+        self.last_contact = time.monotonic()
+        self.last_error = None
+
+    def _report(self, error: KubeError) -> None:
+        """Log an error, once as long as it stays the same."""
+        level = logging.DEBUG if str(error) == str(self.last_error) else logging.WARNING
+        logger.log(level, "Following %s is interrupted: %s", self._resource.full_name, error)
+        self.last_error = error
+
+
+def _strip(obj: Manifest) -> Manifest:
+    """Drop managedFields: often half of an object, and of no use here."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+    return {**obj, "metadata": metadata}
+
+
+def _is_too_old(error: KubeError) -> bool:
+    """Say whether a version cannot be resumed from: forgotten, or from the future of a restored server."""
+    if isinstance(error, Gone):
+        return True
+    causes = error.details.get("causes") or [] if isinstance(error, ApiError) else []
+    return any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes)

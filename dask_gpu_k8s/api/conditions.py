@@ -1,0 +1,118 @@
+"""Conditions: the part of a status that says in words what holds and since when.
+
+Source: Kubernetes' API conventions, "Typical status properties".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+
+from dask_gpu_k8s.api.types import Manifest
+
+TRUE = "True"
+FALSE = "False"
+UNKNOWN = "Unknown"
+
+
+def format_time(moment: datetime) -> str:
+    """Write a time as Kubernetes does, in UTC and whole seconds.
+
+    Parameters
+    ----------
+    moment : datetime.datetime
+        Without a time zone it counts as UTC.
+    """
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time that Kubernetes wrote, with or without fractions of a second.
+
+    Raises
+    ------
+    ValueError
+        If `text` is not such a time.
+    """
+    whole, _, rest = text.rstrip("Zz").partition(".")
+    # Python 3.10 reads fractions of three or six digits only.
+    fraction = f".{rest[:6]:0<6}" if rest else ""
+    return datetime.fromisoformat(whole + fraction).replace(tzinfo=timezone.utc)
+
+
+def condition(
+    type: str,
+    status: bool | str,
+    reason: str,
+    message: str = "",
+    *,
+    generation: int | None = None,
+    now: datetime | None = None,
+) -> Manifest:
+    """Make a condition.
+
+    Parameters
+    ----------
+    type : str
+        What it is about, e.g. ``"SchedulerReady"``.
+    status : bool or str
+        ``True``, ``False``, or one of ``"True"``, ``"False"``, ``"Unknown"``.
+    reason : str
+        Why, in one CamelCase word.
+    message : str
+        Why, in a sentence.
+    generation : int, optional
+        ``metadata.generation`` of the object that was looked at.
+    now : datetime.datetime, optional
+        When it became so; `set_condition` fills this in.
+    """
+    made: Manifest = {"type": type, "status": str(status), "reason": reason, "message": message}
+    if generation is not None:
+        made["observedGeneration"] = generation
+    if now is not None:
+        made["lastTransitionTime"] = format_time(now)
+    return made
+
+
+def set_condition(conditions: Iterable[Manifest] | None, new: Manifest, now: datetime) -> list[Manifest]:
+    """Put a condition among others, in place of the one of its type.
+
+    ``lastTransitionTime`` stays as it was unless the status changes, so that a reconcile which finds
+    everything as before writes nothing.
+
+    Parameters
+    ----------
+    conditions : iterable of dict or None
+        As in the object's status; not changed.
+    new : dict
+        From `condition`.
+    now : datetime.datetime
+        When this is being decided.
+
+    Returns
+    -------
+    list of dict
+    """
+    kept = list(conditions or ())
+    old = find(kept, new["type"])
+    if old is not None and old["status"] == new["status"] and "lastTransitionTime" in old:
+        since = old["lastTransitionTime"]
+    else:
+        since = format_time(now)
+    placed = {**new, "lastTransitionTime": since}
+    if old is None:
+        return [*kept, placed]
+    return [placed if item is old else item for item in kept]
+
+
+def find(conditions: Iterable[Manifest] | None, type: str) -> Manifest | None:
+    """Find the condition of a type."""
+    return next((item for item in conditions or () if item.get("type") == type), None)
+
+
+def holds(conditions: Iterable[Manifest] | None, type: str) -> bool:
+    """Say whether the condition of a type is there and true."""
+    found = find(conditions, type)
+    return found is not None and found.get("status") == TRUE

@@ -83,7 +83,9 @@ def pod_spec() -> Manifest:
 def _cluster_spec() -> Manifest:
     service = _described(for_crd(definition("ServiceSpec")), "The scheduler's Service, as in Kubernetes.")
     scheduler = fields(
-        {"metadata": metadata(), "service": service, "spec": pod_spec()}, required=("spec", "service")
+        {"metadata": metadata(), "service": service, "spec": pod_spec()},
+        required=("spec", "service"),
+        description="The scheduler's Pod and Service.",
     )
     return fields(
         {
@@ -91,7 +93,7 @@ def _cluster_spec() -> Manifest:
                 "Seconds without work after which the cluster is deleted; 0: never.", default=0
             ),
             "scheduler": scheduler,
-            "worker": _worker("Workers of the default group."),
+            "worker": _worker("The workers of the default group."),
         },
         required=("scheduler", "worker"),
     )
@@ -99,17 +101,23 @@ def _cluster_spec() -> Manifest:
 
 def _worker(description: str) -> Manifest:
     return fields(
-        {"metadata": metadata(), "replicas": count(description, default=1), "spec": pod_spec()},
+        {
+            "metadata": metadata(),
+            "replicas": count("How many workers there should be.", default=1),
+            "spec": pod_spec(),
+        },
         required=("spec",),
+        description=description,
     )
 
 
-def _resource(spec: Manifest, status: Manifest, name: Manifest | None = None) -> Manifest:
+def _resource(description: str, spec: Manifest, status: Manifest, name: Manifest | None = None) -> Manifest:
     # metadata.name is the only thing that a CRD may say about metadata.
     own = fields({"name": name}) if name else {"type": "object"}
     return fields(
         {"apiVersion": text(), "kind": text(), "metadata": own, "spec": spec, "status": status},
         required=("spec",),
+        description=description,
     )
 
 
@@ -147,6 +155,7 @@ def _status(**own: Manifest) -> Manifest:
 def cluster() -> Manifest:
     """Describe DaskCluster."""
     return _resource(
+        "A Dask scheduler with its workers.",
         _cluster_spec(),
         _status(
             phase=text("Created, Pending, Running or Error."),
@@ -166,7 +175,10 @@ def cluster() -> Manifest:
 def worker_group() -> Manifest:
     """Describe DaskWorkerGroup."""
     spec = fields(
-        {"cluster": text("Name of the DaskCluster, in the same namespace."), "worker": _worker("Workers.")},
+        {
+            "cluster": text("Name of the DaskCluster, in the same namespace."),
+            "worker": _worker("The group's workers."),
+        },
         required=("cluster", "worker"),
     )
     status = _status(
@@ -178,7 +190,8 @@ def worker_group() -> Manifest:
         selector=text("Label selector of the Pods."),
         counter=count("How many worker names were ever given out."),
     )
-    return _resource(spec, status, text(maxLength=names.MAX_WORKER_GROUP_NAME))
+    name = text(maxLength=names.MAX_WORKER_GROUP_NAME)
+    return _resource("Workers of one kind, of one Dask cluster.", spec, status, name)
 
 
 def job() -> Manifest:
@@ -208,7 +221,7 @@ def job() -> Manifest:
         reason=text("Why, in one word."),
         startTime=moment("When the runner was started."),
     )
-    return _resource(spec, status, _short_name())
+    return _resource("A program and the Dask cluster that it runs on.", spec, status, _short_name())
 
 
 def autoscaler() -> Manifest:
@@ -216,9 +229,10 @@ def autoscaler() -> Manifest:
     spec = fields(
         {
             "cluster": text("Name of the DaskCluster, in the same namespace."),
-            "maximum": count("Most workers."),
-            "minimum": count("Fewest workers."),
+            "maximum": count("The most workers that there may be."),
+            "minimum": count("The fewest workers that there may be."),
         },
         required=("cluster", "minimum", "maximum"),
     )
-    return _resource(spec, _status(desiredReplicas=count(), lastScaleTime=moment()))
+    status = _status(desiredReplicas=count(), lastScaleTime=moment())
+    return _resource("Bounds between which a Dask cluster grows and shrinks by itself.", spec, status)

@@ -89,7 +89,7 @@ def child_path(path: str, key: str) -> str:
 def _check(schema: Manifest, value: Any, path: str, errors: list[SchemaError]) -> None:
     if value is None:
         if not schema.get("nullable") and "type" in schema:
-            errors.append(SchemaError(path, f"Invalid value: null: must be {schema['type']}", TYPE_INVALID))
+            errors.append(SchemaError(path, f"Invalid value: null: {_MUST_BE[schema['type']]}", TYPE_INVALID))
         return
     wanted = "int-or-string" if "x-kubernetes-int-or-string" in schema else schema.get("type")
     if wanted is not None and not _TYPES[wanted](value):

@@ -125,7 +125,7 @@ def forbidden(resource: Resource, name: str, why: str, causes: Iterable[Cause] =
 
 def invalid(resource: Resource, name: str, causes: Iterable[Cause]) -> StatusError:
     """422: the object breaks a rule of its kind; every cause is named."""
-    listed = list(causes)
+    listed = list(dict.fromkeys(causes))  # a schema and a rule may find the same
     shown = [f"{cause.path}: {cause.message}" for cause in listed]
     text = shown[0] if len(shown) == 1 else f"[{', '.join(shown)}]"
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind

@@ -1,7 +1,7 @@
 """What the API server asks the node for: logs, exec and connections into a Pod. The node implements it.
 
-Every method may raise `dask_gpu_k8s.local.errors.StatusError` before it yields anything; the server sends that
-as the answer.
+Every method may raise `dask_gpu_k8s.local.errors.StatusError` before it yields anything; the server sends
+that as the answer.
 """
 
 from __future__ import annotations

@@ -1,0 +1,204 @@
+"""The built-in kinds that are served, each with what the server knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from dask_gpu_k8s.api import resources
+from dask_gpu_k8s.api.builtin import builtin_schemas
+from dask_gpu_k8s.api.resources import Resource
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.local import crd, naming, pod_defaults, pod_rules, printers, services, simple_rules
+from dask_gpu_k8s.local.kinds import Kind
+from dask_gpu_k8s.local.pod_printer import PODS
+from dask_gpu_k8s.local.table import PLAIN
+
+SERVICEACCOUNT = Resource("", "v1", "serviceaccounts", "ServiceAccount", "serviceaccount", ("sa",))
+ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints", "endpoints", ("ep",))
+ENDPOINTSLICE = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", "endpointslice")
+BUDGET = Resource(
+    "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", "poddisruptionbudget", ("pdb",), True,
+    ("status",),
+)  # fmt: skip
+_RBAC = "rbac.authorization.k8s.io"
+ROLE = Resource(_RBAC, "v1", "roles", "Role", "role")
+ROLEBINDING = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", "rolebinding")
+CLUSTERROLE = Resource(_RBAC, "v1", "clusterroles", "ClusterRole", "clusterrole", (), False)
+CLUSTERROLEBINDING = Resource(
+    _RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", "clusterrolebinding", (), False
+)
+
+_ABOUT = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+_EVENT_FIELDS = {f"involvedObject.{key}": f"involvedObject.{key}" for key in _ABOUT} | {
+    "reason": "reason",
+    "reportingComponent": "reportingComponent",
+    "source": "source.component",
+    "type": "type",
+}
+_POD_FIELDS = (
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "spec.hostNetwork",
+    "status.phase",
+    "status.podIP",
+    "status.nominatedNodeName",
+)
+
+
+def _schema(kind: str) -> Callable[[], Manifest | None]:
+    return lambda: builtin_schemas()[kind]
+
+
+def builtin_kinds(addresses: services.ServiceAddresses, now: Callable[[], datetime]) -> list[Kind]:
+    """Make the built-in kinds.
+
+    Parameters
+    ----------
+    addresses : ServiceAddresses
+        Gives Services what they are reached by.
+    now : callable
+        The clock.
+    """
+    return [*_core(addresses), *_stored_groups(now), *_reviews()]
+
+
+def _core(addresses: services.ServiceAddresses) -> list[Kind]:
+    return [
+        Kind(
+            resources.NAMESPACE,
+            printers.NAMESPACE,
+            _schema("Namespace"),
+            fields={"status.phase": "status.phase"},
+            name_rule=naming.label,
+            has_status=True,
+            fill=simple_rules.fill_namespace,
+            start=simple_rules.start_namespace,
+        ),
+        Kind(
+            resources.NODE,
+            printers.NODE,
+            _schema("Node"),
+            fields={"spec.unschedulable": "spec.unschedulable"},
+            has_status=True,
+        ),
+        Kind(
+            resources.POD,
+            PODS,
+            _schema("Pod"),
+            categories=("all",),
+            fields={path: path for path in _POD_FIELDS},
+            has_status=True,
+            has_generation=True,
+            graceful=True,
+            fill=pod_defaults.fill,
+            start=pod_rules.start,
+            check=pod_rules.check,
+        ),
+        Kind(
+            resources.SERVICE,
+            printers.SERVICE,
+            _schema("Service"),
+            categories=("all",),
+            fields={"spec.clusterIP": "spec.clusterIP", "spec.type": "spec.type"},
+            name_rule=naming.dns1035,
+            has_status=True,
+            fill=addresses.fill,
+            start=services.start,
+            check=addresses.check,
+        ),
+        Kind(
+            resources.CONFIGMAP,
+            printers.CONFIGMAP,
+            _schema("ConfigMap"),
+            check=simple_rules.check_immutable,
+        ),
+        Kind(
+            resources.SECRET,
+            printers.SECRET,
+            _schema("Secret"),
+            fields={"type": "type"},
+            fill=simple_rules.fill_secret,
+            check=simple_rules.check_secret,
+        ),
+        Kind(
+            resources.EVENT,
+            printers.EVENT,
+            _schema("Event"),
+            fields=_EVENT_FIELDS,
+            created_by_update=True,
+            check=simple_rules.check_event,
+        ),
+        Kind(SERVICEACCOUNT, printers.SERVICEACCOUNT, _schema("ServiceAccount")),
+        Kind(ENDPOINTS, printers.ENDPOINTS, _schema("Endpoints"), created_by_update=True),
+    ]
+
+
+def _stored_groups(now: Callable[[], datetime]) -> list[Kind]:
+    return [
+        Kind(
+            ENDPOINTSLICE,
+            printers.ENDPOINTSLICE,
+            _schema("EndpointSlice"),
+            has_generation=True,
+            fill=simple_rules.fill_lists("endpoints", "ports"),
+        ),
+        Kind(
+            resources.LEASE,
+            printers.LEASE,
+            _schema("Lease"),
+            needs_version=True,
+            created_by_update=True,
+            check=simple_rules.check_lease,
+        ),
+        Kind(
+            BUDGET,
+            printers.BUDGET,
+            _schema("PodDisruptionBudget"),
+            has_status=True,
+            has_generation=True,
+            needs_version=True,
+        ),
+        Kind(
+            resources.CRD,
+            printers.CRD,
+            _schema("CustomResourceDefinition"),
+            has_status=True,
+            has_generation=True,
+            needs_version=True,
+            fill=crd.fill,
+            start=lambda obj: crd.start(obj, now()),
+            check=crd.check,
+        ),
+        *(
+            Kind(
+                resource,
+                printers.ROLE if "Binding" not in resource.kind else printers.BINDING,
+                _schema(resource.kind),
+                name_rule=naming.path_segment,
+                created_by_update=True,
+            )
+            for resource in (ROLE, ROLEBINDING, CLUSTERROLE, CLUSTERROLEBINDING)
+        ),
+    ]
+
+
+def _reviews() -> list[Kind]:
+    """Make the kinds that are answered and not stored."""
+    access = "authorization.k8s.io"
+    return [
+        Kind(
+            Resource(group, "v1", f"{kind.lower()}s", kind, kind.lower(), (), False),
+            PLAIN,
+            verbs=("create",),
+            stored=False,
+            start=answer,
+        )
+        for group, kind, answer in (
+            (access, "SelfSubjectAccessReview", simple_rules.allowed),
+            (access, "SelfSubjectRulesReview", simple_rules.every_rule),
+            ("authentication.k8s.io", "SelfSubjectReview", simple_rules.who_am_i),
+        )
+    ]

@@ -1,1 +1,1 @@
-"""The operator: turns Dask resources into Pods and Services, and keeps them so."""
+"""The operator: watches the Dask resources and makes the Pods and Services that they ask for."""

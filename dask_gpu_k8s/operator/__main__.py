@@ -1,0 +1,77 @@
+"""``python -m dask_gpu_k8s.operator``: run the operator until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+
+from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.errors import KubeError
+from dask_gpu_k8s.operator.app import Operator
+from dask_gpu_k8s.operator.settings import Settings
+
+
+def parse_settings(arguments: list[str] | None = None) -> Settings:
+    """Read the settings from a command line, by default this process's own."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dask_gpu_k8s.operator",
+        description="Makes Pods and Services of DaskCluster, DaskWorkerGroup and DaskJob resources.",
+    )
+    parser.add_argument(
+        "-n", "--namespace", action="append", default=[], dest="namespaces", metavar="NAMESPACE",
+        help="namespace to look after; may be given several times (default: all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--kubeconfig", metavar="PATH", help="by default $KUBECONFIG, ~/.kube/config or the Pod's own"
+    )
+    parser.add_argument(
+        "--context", metavar="NAME", help="context within the kubeconfig (default: its current one)"
+    )
+    parser.add_argument(
+        "--health-port",
+        type=int,
+        default=0,
+        metavar="PORT",
+        help="serve /healthz and /readyz there (default: no)",
+    )
+    parser.add_argument(
+        "--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"], help="(default: INFO)"
+    )
+    given = vars(parser.parse_args(arguments))
+    return Settings(**{**given, "namespaces": tuple(given["namespaces"])})
+
+
+async def run(settings: Settings) -> None:
+    """Run the operator until this process is asked to end.
+
+    Raises
+    ------
+    KubeError
+        If there is no usable configuration.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with KubeClient.connect(settings.kubeconfig, settings.context) as kube:
+        logging.getLogger(__name__).info("Looking after Dask resources at %s", kube.server)
+        await Operator(kube, settings).run(stop)
+
+
+def main() -> int:
+    """Run the command and return its exit code."""
+    settings = parse_settings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s %(message)s")
+    try:
+        asyncio.run(run(settings))
+    except KubeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

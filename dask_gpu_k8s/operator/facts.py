@@ -1,0 +1,123 @@
+"""What a planner may know: keys, the cache, and the answers of a Dask scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dask_gpu_k8s.api.resources import Resource
+from dask_gpu_k8s.api.types import Manifest
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """Which resource to look at. It says nothing about why: a controller decides by what is there."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class SchedulerAt:
+    """Where a cluster's scheduler can be reached.
+
+    Attributes
+    ----------
+    namespace, cluster : str
+    pod, uid : str
+        Name and uid of the scheduler's Pod.
+    pod_ip : str
+        Its address; empty before it has one.
+    port : int
+        The port that the scheduler process listens on.
+    service_port : int
+        The port of the Service in front of it.
+    """
+
+    namespace: str
+    cluster: str
+    pod: str
+    uid: str
+    pod_ip: str
+    port: int
+    service_port: int
+
+
+@dataclass(frozen=True)
+class WorkerFacts:
+    """What a scheduler says of one worker process.
+
+    Attributes
+    ----------
+    name : str
+    host : str
+        Address of the machine or Pod that it runs on.
+    nbytes : int
+        Bytes of results that it held at its last heartbeat, in memory or spilled.
+    tasks : int
+        Tasks that it ran or had been given to run then.
+    running : bool
+        Whether it takes tasks and data: neither paused nor on its way out.
+    """
+
+    name: str
+    host: str
+    nbytes: int
+    tasks: int
+    running: bool
+
+
+class SchedulerUnreachable(Exception):
+    """A Dask scheduler did not answer in time, or answered what nobody understands."""
+
+
+class Cache(Protocol):
+    """The operator's copy of what the API server holds; what it returns is never changed."""
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """Return one object."""
+
+    def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
+        """Return the objects in a namespace that name `uid` as an owner."""
+
+
+@dataclass(frozen=True)
+class GroupPods:
+    """The Pods of a worker group.
+
+    Attributes
+    ----------
+    pods : sequence of Manifest
+    settled : bool
+        ``False`` while the cache has not yet shown our own last changes: then nothing is planned.
+    """
+
+    pods: Sequence[Manifest]
+    settled: bool
+
+
+class World(Protocol):
+    """All that an `observe` function is handed to ask."""
+
+    @property
+    def cache(self) -> Cache:
+        """The operator's copy of what the API server holds."""
+
+    def cooling(self, key: Key, resource: Manifest) -> float:
+        """Return for how many more seconds nothing refused is asked again for this generation; else 0."""
+
+    async def group_pods(self, key: Key, group: Manifest) -> GroupPods:
+        """Return the worker Pods of a group."""
+
+    async def workers(self, scheduler: SchedulerAt) -> Mapping[str, WorkerFacts]:
+        """Ask a scheduler for its workers, by address.
+
+        Raises
+        ------
+        SchedulerUnreachable
+        """

@@ -1,0 +1,105 @@
+"""What distributed's Cluster does that a subclass has to mind, each with its reason.
+
+Seen in distributed 2025.2.0 and 2026.8.0, file ``deploy/cluster.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from distributed.core import Status
+from distributed.deploy import Cluster
+from distributed.objects import SchedulerInfo
+
+from dask_gpu_k8s.kube.backoff import Backoff
+
+
+class SteadyCluster(Cluster):  # type: ignore[misc]  # distributed ships no types
+    """A Cluster whose calls act whether awaited or not, and which survives a cut connection."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._calls: set[asyncio.Future[Any]] = set()
+        super().__init__(**kwargs)
+
+    def sync(self, func: Any, *args: Any, asynchronous: bool | None = None, **kwargs: Any) -> Any:
+        """Run a coroutine function to its end, or start it if called in the cluster's own loop.
+
+        The base returns a bare coroutine in the second case, so that an un-awaited ``cluster.scale(3)``,
+        which notebook widgets and others do, would do nothing at all. If nobody awaits the task that is
+        returned here, asyncio logs its error.
+        """
+        if asynchronous is None:
+            asynchronous = self.asynchronous
+        result = super().sync(func, *args, asynchronous=asynchronous, **kwargs)
+        if not asynchronous:
+            return result
+        call = asyncio.ensure_future(result)
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return call
+
+    async def _watch_worker_status(self, comm: Any) -> None:
+        """Follow the scheduler's news of workers; subscribe again after a cut.
+
+        The base stops for good at the first error: `scheduler_info`, repr and widget freeze.
+        """
+        await super()._watch_worker_status(comm)
+        backoff = Backoff()
+        while self.status not in (Status.closing, Status.closed):
+            await asyncio.sleep(next(backoff))
+            try:
+                comm = await self._subscribe()
+            except OSError:
+                continue
+            backoff.reset()
+            await super()._watch_worker_status(comm)
+
+    async def _subscribe(self) -> Any:
+        comm = await self.scheduler_comm.live_comm()
+        comm.name = "Cluster worker status"
+        await comm.write({"op": "subscribe_worker_status"})
+        self.scheduler_info = SchedulerInfo(await comm.read())
+        self._watch_worker_status_comm = comm
+        return comm
+
+    async def _disconnect(self) -> None:
+        """Take down what the base's `_start` put up.
+
+        The base's `_close` awaits the watching task, which ends here only when it is cancelled.
+        """
+        self.status = Status.closing
+        for attribute in ("_watch_worker_status_task", "_sync_cluster_info_task"):
+            task = getattr(self, attribute)
+            setattr(self, attribute, None)
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await task
+        await super()._close()
+
+    def adapt(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: adaptive scaling is a resource of the cluster, not a loop in this process.
+
+        The base's Adaptive asks `plan` and `requested` for attributes that only SpecCluster has, and
+        ends with this process.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot adapt yet. Set the number of workers with scale(n)."
+        )
+
+    @property
+    def plan(self) -> set[Any]:
+        """Names of the workers that are there (the base reads an attribute it never sets)."""
+        return set(self.observed)
+
+    @property
+    def requested(self) -> set[Any]:
+        """Names of the workers that are there (the base reads an attribute it never sets)."""
+        return set(self.observed)
+
+    # The base compares by name and hashes by identity: equal clusters in a set would be two, and one
+    # of another namespace or closed long ago would pass for this one.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__

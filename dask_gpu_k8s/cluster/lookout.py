@@ -1,0 +1,108 @@
+"""A live view of one DaskCluster and the Pods of its scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+
+from dask_gpu_k8s.api import labels
+from dask_gpu_k8s.api.resources import DASKCLUSTER, EVENT, POD, Resource
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.errors import ClusterNotFound
+from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.errors import KubeError
+from dask_gpu_k8s.kube.reflector import Reflector
+from dask_gpu_k8s.kube.urls import Selector
+
+
+class Lookout:
+    """Watches one DaskCluster and the Pods of its scheduler; used with ``async with``.
+
+    Parameters
+    ----------
+    kube : KubeClient
+    cluster : Manifest
+        The DaskCluster, as created or found.
+    """
+
+    def __init__(self, kube: KubeClient, cluster: Manifest) -> None:
+        self.kube = kube
+        self.name = str(cluster["metadata"]["name"])
+        self.namespace = str(cluster["metadata"]["namespace"])
+        self.where = f"DaskCluster {self.namespace}/{self.name}"
+        self._uid = cluster["metadata"]["uid"]
+        self._changed = asyncio.Event()
+        self._clusters = self._follow(DASKCLUSTER, fields={"metadata.name": self.name})
+        self._pods = self._follow(POD, labels=labels.of_scheduler(self.name))
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _follow(
+        self, resource: Resource, labels: Selector | None = None, fields: Selector | None = None
+    ) -> Reflector:
+        return Reflector(
+            self.kube,
+            resource,
+            namespace=self.namespace,
+            labels=labels,
+            fields=fields,
+            on_change=lambda old, new: self._changed.set(),
+        )
+
+    async def __aenter__(self) -> Lookout:
+        reflectors = (self._clusters, self._pods)
+        self._tasks = [asyncio.create_task(reflector.run()) for reflector in reflectors]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def synced(self) -> None:
+        """Wait until there is something to see.
+
+        Raises
+        ------
+        KubeError
+            If the API server refuses to show it.
+        """
+        # A reflector tries for ever; asking once says what it would be refused.
+        await self.kube.list(POD, self.namespace, labels=labels.of_scheduler(self.name), limit=1)
+        await asyncio.gather(self._clusters.synced.wait(), self._pods.synced.wait())
+
+    async def change(self, timeout: float) -> None:
+        """Wait for something to change, for at most `timeout` seconds."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), max(timeout, 0))
+        self._changed.clear()
+
+    @property
+    def pods(self) -> list[Manifest]:
+        """Pods with the scheduler's labels."""
+        return self._pods.store.list()
+
+    @property
+    def cluster(self) -> Manifest:
+        """The DaskCluster as it is.
+
+        Raises
+        ------
+        ClusterNotFound
+            If somebody has deleted it meanwhile.
+        """
+        found = self._clusters.store.get(self.namespace, self.name)
+        if found is None or found["metadata"]["uid"] != self._uid:
+            raise ClusterNotFound("it was deleted meanwhile", where=self.where)
+        return found
+
+    async def events(self) -> list[Manifest]:
+        """Read the namespace's events about Pods, as far as one is allowed to."""
+        try:
+            found = await self.kube.list(EVENT, self.namespace, fields="involvedObject.kind=Pod")
+        except KubeError:
+            return []
+        items: list[Manifest] = found["items"]
+        return items

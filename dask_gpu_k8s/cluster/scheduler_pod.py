@@ -1,0 +1,54 @@
+"""Which Pod is a cluster's scheduler, and which ports it has. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dask_gpu_k8s.api.types import Manifest
+
+COMM_PORT, DASHBOARD_PORT = 8786, 8787
+# Flyte calls the dashboard's port `dashboard`.
+COMM_NAMES = ("tcp-comm", "comm")
+DASHBOARD_NAMES = ("http-dashboard", "dashboard")
+
+
+def pick_scheduler(pods: Iterable[Manifest], cluster_uid: str) -> Manifest | None:
+    """Choose the scheduler of this very cluster: no leftover of one that had its name, none that is leaving.
+
+    Parameters
+    ----------
+    pods : iterable of Manifest
+        Pods with the labels of the cluster's scheduler.
+    cluster_uid : str
+        ``metadata.uid`` of the DaskCluster.
+
+    Returns
+    -------
+    Manifest or None
+        The youngest one; ``None`` if there is none yet.
+    """
+    mine = [
+        pod
+        for pod in pods
+        if not pod["metadata"].get("deletionTimestamp")
+        and any(owner.get("uid") == cluster_uid for owner in pod["metadata"].get("ownerReferences") or ())
+    ]
+    return max(mine, key=lambda pod: pod["metadata"].get("creationTimestamp") or "", default=None)
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Say whether a Pod is Ready."""
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def container_port(pod: Manifest, names: tuple[str, ...], default: int) -> int:
+    """Find a container port of a Pod by one of its names, else by number."""
+    ports = [port for each in pod["spec"]["containers"] for port in each.get("ports") or ()]
+    return next((int(port["containerPort"]) for port in ports if port.get("name") in names), default)
+
+
+def service_port(service: Manifest, names: tuple[str, ...], default: int) -> int:
+    """Find a port of a Service's spec by one of its names, else by number."""
+    ports = service.get("ports") or ()
+    return next((int(port["port"]) for port in ports if port.get("name") in names), default)

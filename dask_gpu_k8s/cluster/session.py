@@ -1,0 +1,199 @@
+"""One DaskCluster and everything that holds this process' connection to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import Any
+
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.cluster.connect import Route, open_comm, open_route
+from dask_gpu_k8s.cluster.display import Progress
+from dask_gpu_k8s.cluster.groups import Groups, WantedWorkers
+from dask_gpu_k8s.cluster.lifetime import LIMIT, Remains, delete_cluster
+from dask_gpu_k8s.cluster.lookout import Lookout
+from dask_gpu_k8s.cluster.modes import CreateMode
+from dask_gpu_k8s.cluster.settings import Settings
+from dask_gpu_k8s.cluster.start import Found, find_or_create, make_manifest
+from dask_gpu_k8s.cluster.translate import in_plain_words
+from dask_gpu_k8s.cluster.wait import wait_for_operator, wait_for_scheduler, wait_until_gone
+from dask_gpu_k8s.errors import DaskClusterError
+from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.config import Connection
+
+logger = logging.getLogger(__name__)
+
+
+class Session:
+    """From settings to an open line to a scheduler, and back.
+
+    Parameters
+    ----------
+    settings : Settings
+    quiet : bool
+        Show no progress.
+
+    Attributes
+    ----------
+    name : str
+        Name of the DaskCluster.
+    namespace : str or None
+        ``None`` until the kubeconfig has been read.
+    found : Found or None
+        The DaskCluster, once it is there.
+    comm : distributed.core.rpc or None
+        The line to the scheduler, once it is open.
+    route : Route or None
+        Where the scheduler is reached.
+    """
+
+    def __init__(self, settings: Settings, quiet: bool) -> None:
+        self.settings = settings
+        self._quiet = quiet
+        connects_only = settings.create_mode is CreateMode.CONNECT_ONLY
+        if connects_only and settings.custom_cluster_spec is None:
+            self._wanted_manifest: Manifest = {"metadata": {"name": settings.name}}
+        else:
+            self._wanted_manifest = make_manifest(settings)
+        metadata = self._wanted_manifest["metadata"]
+        self.name: str = metadata["name"]
+        self.namespace: str | None = settings.namespace or metadata.get("namespace")
+        self.found: Found | None = None
+        self.comm: Any = None
+        self.route: Route | None = None
+        self._kube: KubeClient | None = None
+        self._connection: Connection | None = None
+        self._workers: WantedWorkers | None = None
+        self._stack = AsyncExitStack()
+
+    @property
+    def where(self) -> str:
+        """What messages call the cluster."""
+        return f"DaskCluster {self.namespace}/{self.name}"
+
+    @property
+    def kube(self) -> KubeClient:
+        """The line to Kubernetes.
+
+        Raises
+        ------
+        DaskClusterError
+            If it is not open.
+        """
+        if self._kube is None:
+            raise DaskClusterError(
+                "it is not started or already closed", where=self.where, cure="Await the cluster first."
+            )
+        return self._kube
+
+    @property
+    def groups(self) -> Groups:
+        """The cluster's worker groups."""
+        return Groups(self.kube, self.namespace or "", self.name)
+
+    @property
+    def wanted_workers(self) -> int | None:
+        """How many workers the cluster is to have; ``None`` if that is not known."""
+        return self._workers.count if self._workers else None
+
+    async def connect(self) -> None:
+        """Reach Kubernetes.
+
+        Raises
+        ------
+        NoKubernetes
+        """
+        with in_plain_words("Kubernetes"):
+            self._kube = await KubeClient.open(self.settings.kubeconfig, self.settings.context)
+        self._connection = self._kube.connection
+        self._stack.push_async_callback(self._kube.close)
+        self.namespace = self.namespace or self._kube.namespace
+
+    async def find_or_create(self) -> None:
+        """Find the DaskCluster, or create it; if cancelled, still come to know which it was."""
+        looking = asyncio.ensure_future(
+            find_or_create(self.kube, self._wanted_manifest, self.namespace or "", self.settings.create_mode)
+        )
+        try:
+            self.found = await asyncio.shield(looking)
+        except asyncio.CancelledError:
+            # The request is on its way: what it creates must not be left behind unknown.
+            await asyncio.wait({looking}, timeout=LIMIT)
+            if looking.done() and not looking.exception():
+                self.found = looking.result()
+            raise
+
+    async def reach_scheduler(self) -> None:
+        """Wait for the scheduler and open a line to it.
+
+        Raises
+        ------
+        OperatorNotFound, StartFailed, VersionMismatch
+        """
+        cluster = self.manifest
+        with Progress(self.where, self._quiet) as progress:
+            with in_plain_words(self.where):
+                async with Lookout(self.kube, cluster) as lookout:
+                    progress.say("waiting for the operator")
+                    await lookout.synced()
+                    await wait_for_operator(lookout)
+                    pod = await wait_for_scheduler(lookout, self.settings.resource_timeout, progress.say)
+            progress.say("connecting")
+            self.route = await open_route(
+                self.kube,
+                cluster,
+                pod,
+                self._stack,
+                forward=self.settings.port_forward_cluster_ip,
+                dashboard_port=self.settings.scheduler_forward_port,
+            )
+            self.comm = await open_comm(self.route.address, self.where)
+            self._stack.push_async_callback(self.comm.close_rpc)
+        self._workers = await self._stack.enter_async_context(
+            WantedWorkers(self.kube, self.namespace or "", self.name)
+        )
+
+    @property
+    def manifest(self) -> Manifest:
+        """The DaskCluster as it was found or created."""
+        if self.found is None:
+            raise DaskClusterError("it is not there yet", where=self.where, cure="Await the cluster first.")
+        return self.found.manifest
+
+    def remains(self) -> Remains | None:
+        """Say what there is to delete."""
+        if self.found is None or self._connection is None:
+            return None
+        metadata = self.found.manifest["metadata"]
+        return Remains(self._connection, metadata["namespace"], metadata["name"], metadata["uid"])
+
+    async def delete(self, timeout: float) -> None:
+        """Delete the DaskCluster, and wait until it is gone.
+
+        Raises
+        ------
+        CloseTimedOut
+            After `timeout` seconds.
+        """
+        remains = self.remains()
+        if remains is None:
+            return
+        with in_plain_words(self.where):
+            await delete_cluster(self.kube, remains)
+            await wait_until_gone(self.kube, self.manifest, timeout)
+
+    async def give_up(self) -> None:
+        """Delete what was created by a start that failed."""
+        remains = self.remains()
+        if remains is None or self.found is None or not self.found.created:
+            return
+        try:
+            await asyncio.wait_for(delete_cluster(self.kube, remains), LIMIT)
+        except Exception as error:
+            logger.warning("%s could not be deleted after its start had failed: %r", self.where, error)
+
+    async def close(self) -> None:
+        """Close everything but the DaskCluster itself."""
+        await self._stack.aclose()
+        self._kube = None

@@ -48,6 +48,8 @@ class Surroundings:
         Services of the Pod's namespace, for ``enableServiceLinks``.
     lookup : callable
         Finds ConfigMaps and Secrets.
+    always : mapping of str to str
+        Variables that tell every Pod where the API server is.
     """
 
     pod: Manifest
@@ -56,6 +58,7 @@ class Surroundings:
     allocatable: Mapping[str, Decimal]
     services: Iterable[Manifest]
     lookup: Lookup
+    always: Mapping[str, str]
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
@@ -89,7 +92,7 @@ def container_variables(container: Mapping[str, Any], around: Surroundings) -> d
         If a ConfigMap, Secret or key is missing and not optional, or a field cannot be given.
     """
     links = around.pod["spec"].get("enableServiceLinks") is not False
-    variables = service_variables(around.services) if links else {}
+    variables = {**(service_variables(around.services) if links else {}), **around.always}
     for source in container.get("envFrom") or []:
         variables.update(_all_of(source, around))
     for entry in container.get("env") or []:

@@ -59,6 +59,12 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    def kill_group(self) -> None:
+        """Kill the process and those of its group."""
+        if not self.ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+
     def kill_all(self) -> None:
         """Kill the process and everything that it ever started."""
         self.send(signal.SIGKILL)

@@ -15,7 +15,7 @@ from dask_gpu_k8s.local.node.facts import (
     main_containers,
 )
 from dask_gpu_k8s.local.node.lifecycle import backing_off, init_failure, is_over, next_init
-from dask_gpu_k8s.local.node.resources import qos_class
+from dask_gpu_k8s.local.pod_rules import qos_class
 
 CREATING = {"reason": "ContainerCreating"}
 INITIALIZING = {"reason": "PodInitializing"}
@@ -46,7 +46,7 @@ def pod_status(pod: Manifest, facts: PodFacts, now: datetime) -> Manifest:
         "podIP": facts.address,
         "podIPs": [{"ip": facts.address}],
         "startTime": timestamp(facts.since),
-        "qosClass": qos_class(pod),
+        "qosClass": qos_class(pod["spec"]),
         **_why_over(pod, facts),
     }
     if init_containers(pod):

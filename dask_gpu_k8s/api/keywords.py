@@ -19,6 +19,9 @@ from dask_gpu_k8s.api.quantity import QUANTITY_PATTERN
 
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> re.Pattern[str]:
+    # Elsewhere a final $ is the end of the text; Python's also matches before a last newline.
+    if pattern.endswith("$") and not pattern.endswith("\\$"):
+        pattern = pattern[:-1] + r"\Z"
     return re.compile(pattern)
 
 

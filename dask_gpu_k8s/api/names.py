@@ -31,7 +31,7 @@ def cluster_name_problem(name: str) -> str | None:
         return (
             f"is {len(name)} characters long; at most {MAX_CLUSTER_NAME} fit, because Service names end at 63"
         )
-    if not re.match(CLUSTER_NAME_PATTERN, name):
+    if not re.fullmatch(CLUSTER_NAME_PATTERN, name):
         return (
             "must start with a lower-case letter, end with a letter or digit, and hold only "
             "lower-case letters, digits and '-'"

@@ -95,7 +95,7 @@ def _check(schema: Manifest, value: Any, path: str, errors: list[SchemaError]) -
     if wanted is not None and not _TYPES[wanted](value):
         errors.append(SchemaError(path, f"Invalid value: {_show(value)}: {_MUST_BE[wanted]}", TYPE_INVALID))
         return
-    if len(schema) > 1:
+    if wanted is None or len(schema) > 1:
         _check_rules(schema, value, path, errors)
     if isinstance(value, dict):
         if schema.get("x-kubernetes-embedded-resource"):

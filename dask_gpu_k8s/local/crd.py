@@ -185,6 +185,7 @@ def _kind(spec: Manifest, version: Manifest, storage: str) -> Kind:
         has_status="status" in subresources,
         has_generation=True,
         needs_version=True,
+        listed_as=names.get("listKind", ""),
         storage_version=storage,
         scale=_scale(scale) if scale else None,
     )

@@ -90,6 +90,8 @@ class Kind:
         Objects are kept; reviews are only answered.
     graceful : bool
         Deletion waits for a node (Pods).
+    listed_as : str
+        ``kind`` of a list, where it is not ``<kind>List``.
     storage_version : str
         Version in which objects are kept.
     scale : Scale or None
@@ -115,11 +117,17 @@ class Kind:
     created_by_update: bool = False
     stored: bool = True
     graceful: bool = False
+    listed_as: str = ""
     storage_version: str = ""
     scale: Scale | None = None
     fill: Callable[[Manifest, Manifest | None], Manifest] = _same
     start: Callable[[Manifest], Manifest] = _same
     check: Callable[[Manifest, Manifest | None], list[Cause]] = _fine
+
+    @property
+    def list_kind(self) -> str:
+        """The ``kind`` of a list of these."""
+        return self.listed_as or f"{self.resource.kind}List"
 
     @property
     def table(self) -> Table:

@@ -54,7 +54,7 @@ class Section:
         inline = self.text(f"{key}-data")
         if inline:
             try:
-                return base64.b64decode(inline)
+                return base64.b64decode("".join(inline.split()), validate=True)
             except binascii.Error as error:
                 raise NoConfig(f"{key}-data of {self.name!r} in the kubeconfig is not base64.") from error
         path = self.path(key)

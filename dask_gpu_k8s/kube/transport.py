@@ -141,9 +141,10 @@ class Transport:
             try:
                 socket = await self._shake_hands(path, protocols)
             except aiohttp.WSServerHandshakeError as error:
-                if error.status != 401 or not self._connection.credentials.expire():
-                    raise _handshake_refusal(error, request) from error
-                socket = await self._shake_hands(path, protocols)
+                if error.status == 401 and self._connection.credentials.expire():
+                    socket = await self._shake_hands(path, protocols)
+                else:
+                    raise await self._why_refused(path, request, error.status) from error
         if socket.protocol is None:
             await socket.close()
             raise Unreachable(f"{request}: the server speaks none of {', '.join(protocols)}.")
@@ -160,6 +161,15 @@ class Transport:
             server_hostname=self._connection.tls_server_name,
             max_msg_size=0,
         )
+
+    async def _why_refused(self, path: str, request: str, status: int) -> KubeError:
+        """Ask again without an upgrade: aiohttp throws away the answer to a failed handshake."""
+        try:
+            await self.exchange("GET", path, request)
+        except ApiError as error:
+            if error.status == status:
+                return error
+        return Unreachable(f"{request}: answered with {status} instead of opening a WebSocket.")
 
     async def _send(
         self,
@@ -201,12 +211,6 @@ def network_errors(request: str) -> Iterator[None]:
         raise Unreachable(f"{request}: no answer in time.") from error
     except (aiohttp.ClientError, OSError) as error:
         raise Unreachable(f"{request}: {str(error) or type(error).__name__}") from error
-
-
-def _handshake_refusal(error: aiohttp.WSServerHandshakeError, request: str) -> KubeError:
-    if error.status >= 400:
-        return api_error(error.status, error.message, request)
-    return Unreachable(f"{request}: answered with {error.status} instead of opening a WebSocket.")
 
 
 async def _refusal(response: aiohttp.ClientResponse, request: str) -> ApiError:

@@ -26,7 +26,7 @@ from dask_gpu_k8s.local.options import DEFAULT, DeleteOptions, WriteOptions
 from dask_gpu_k8s.local.patch import apply_patch
 from dask_gpu_k8s.local.reads import Reads
 from dask_gpu_k8s.local.registry import Registry
-from dask_gpu_k8s.local.services import ServiceAddresses
+from dask_gpu_k8s.local.services import SERVICE_NETWORK, ServiceAddresses
 from dask_gpu_k8s.local.store import Change, Store, Table
 from dask_gpu_k8s.local.subscription import Subscription
 from dask_gpu_k8s.local.writes import Writes
@@ -47,6 +47,8 @@ class Api:
         The clock; returns an aware datetime.
     window : int
         How many changes of each kind are remembered, for watches that resume.
+    service_network : str
+        Where Services get their addresses, e.g. ``"127.96.0.0/16"``.
 
     Attributes
     ----------
@@ -55,11 +57,16 @@ class Api:
     registry : Registry
     """
 
-    def __init__(self, now: Callable[[], datetime] = _utc_now, window: int = 5000) -> None:
+    def __init__(
+        self,
+        now: Callable[[], datetime] = _utc_now,
+        window: int = 5000,
+        service_network: str = SERVICE_NETWORK,
+    ) -> None:
         self.now = now
         self.store = Store(window)
         self.reads = Reads(self.store)
-        self.registry = Registry(builtin_kinds(ServiceAddresses(self.store), now))
+        self.registry = Registry(builtin_kinds(ServiceAddresses(self.store, service_network), now))
         self._writes = Writes(self.store, self.reads, now)
         self._deletion = Deletion(self.store, self.reads, now)
         self.store.listen(self._serve_custom_kinds)

@@ -26,8 +26,8 @@ class LocalKubernetesError(RuntimeError):
 class LocalKubernetes:
     """An API server on 127.0.0.1 and a node that runs Pods as processes of this machine and user.
 
-    It runs beside this process and ends with it, and nothing of it stays then: no process, no socket, no file.
-    It starts any Pod as the user who started it, so its kubeconfig is readable by that user alone.
+    It runs beside this process and ends with it, and nothing of it stays then: no process, socket or file. It
+    starts any Pod as the user who started it, so its kubeconfig is readable by that user alone.
 
     Parameters
     ----------
@@ -85,6 +85,7 @@ class LocalKubernetes:
             path=tuple(os.path.abspath(folder) for folder in path),
             kubeconfig=None if kubeconfig is None else os.path.abspath(kubeconfig),
             manifests=tuple(manifests),
+            owner=os.getpid(),
         )
         self._folder = os.path.abspath(directory or tempfile.gettempdir())
         self._process: subprocess.Popen[str] | None = None

@@ -29,6 +29,8 @@ class Settings:
         Where to write the kubeconfig, beside the one in the server's own directory.
     manifests : sequence of Manifest
         What to create at the start.
+    owner : int or None
+        The process whose end is the server's end.
     """
 
     gpus: int | None = None
@@ -38,6 +40,7 @@ class Settings:
     path: Sequence[str] = ()
     kubeconfig: str | None = None
     manifests: Sequence[Manifest] = ()
+    owner: int | None = None
 
     def to_json(self) -> str:
         """Write the settings on one line."""

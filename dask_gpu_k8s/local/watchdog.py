@@ -1,10 +1,10 @@
 """The parent of a server: when that ends, in whatever way, nothing that it started stays.
 
-It runs as ``python -I -S watchdog.py [--remove FILE]... FOLDER MARKER COMMAND...`` with nothing but the standard
-library. It makes a directory for the server below FOLDER, and runs the command with ``--directory`` and
-``--lifeline`` added; the latter is a descriptor that reads end-of-file if the watchdog itself is killed.
-Orphans of the server's children become its own children, so that it finds them; so does MARKER, a ``NAME=value``
-in their environment.
+It runs as ``python -I -S watchdog.py [--remove FILE]... FOLDER MARKER COMMAND...`` with nothing but the
+standard library. It makes a directory for the server below FOLDER, and runs the command with ``--directory``
+and ``--lifeline`` added; the latter is a descriptor that reads end-of-file if the watchdog itself is killed.
+Orphans of the server's children become its own children, so that it finds them; so does MARKER, a
+``NAME=value`` in their environment.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def run(command: list[str], directory: str) -> int:
     os.close(lifeline)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: os.kill(server.pid, signal.SIGTERM))
-    # Whoever started this one waits for the server's answer and holds its input: both must end with the server.
+    # Whoever started this one waits for the server's answer and holds its input: both end with the server.
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)

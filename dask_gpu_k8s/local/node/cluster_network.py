@@ -16,7 +16,7 @@ from dask_gpu_k8s.local.node.endpoints import Route, endpoint_slice, endpoints, 
 from dask_gpu_k8s.local.node.events import Events
 from dask_gpu_k8s.local.node.mirror import Key, Mirror
 from dask_gpu_k8s.local.node.names import route_lines, service_lines
-from dask_gpu_k8s.local.node.proxy import Place, Proxy
+from dask_gpu_k8s.local.node.proxy import Place, Proxy, places
 
 
 class ClusterNetwork:
@@ -63,12 +63,7 @@ class ClusterNetwork:
     def _service_changed(self, old: Manifest | None, new: Manifest | None) -> None:
         service = new or old
         assert service is not None
-        if (
-            old
-            and new
-            and old["spec"] == new["spec"]
-            and old["metadata"].get("labels") == new["metadata"].get("labels")
-        ):
+        if old and new and _as_service(old) == _as_service(new):
             return
         self._dirty.add((service["metadata"]["namespace"], service["metadata"]["name"]))
         self._due.set()
@@ -142,11 +137,15 @@ class ClusterNetwork:
     def _complain(self, place: Place, why: str) -> None:
         for service in self._services:
             key = (service["metadata"]["namespace"], service["metadata"]["name"])
-            if any(
-                place in ((r.address, r.port), ("127.0.0.1", r.node_port)) for r in self._routes.get(key, ())
-            ):
+            if any(place in places(route) for route in self._routes.get(key, ())):
                 message = f"cannot listen on {place[0]}:{place[1]}: {why}"
                 self._events.warning(service, "CannotListen", message)
+
+
+def _as_service(service: Manifest) -> tuple[object, ...]:
+    """Return what of a Service matters here; its status does not."""
+    meta = service["metadata"]
+    return meta["uid"], meta.get("labels"), service["spec"]
 
 
 def _as_endpoint(pod: Manifest) -> tuple[object, ...]:

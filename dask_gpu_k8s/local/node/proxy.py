@@ -41,7 +41,7 @@ class Proxy:
 
     async def update(self, routes: Iterable[Route]) -> None:
         """Listen for these routes and no others."""
-        wanted = dict(_places(routes))
+        wanted = {place: route.targets for route in routes if route.targets for place in places(route)}
         for place in [place for place in self._listeners if place not in wanted]:
             self._listeners.pop(place).server.close()
         for place, targets in wanted.items():
@@ -77,12 +77,10 @@ class Proxy:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
 
-def _places(routes: Iterable[Route]) -> Iterable[tuple[Place, tuple[Place, ...]]]:
-    for route in routes:
-        if route.targets:
-            yield (route.address, route.port), route.targets
-            if route.node_port:
-                yield (NODE_HOST, route.node_port), route.targets
+def places(route: Route) -> list[Place]:
+    """Return where a route begins."""
+    outside = [(NODE_HOST, route.node_port)] if route.node_port else []
+    return [(route.address, route.port), *outside]
 
 
 async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Place) -> None:

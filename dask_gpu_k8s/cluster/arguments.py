@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 from dask_gpu_k8s.api import names
@@ -14,6 +13,15 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.errors import InvalidArgument, InvalidType
 
 SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer")
+
+
+def plain(value: Any) -> Any:
+    """Copy data, of whatever mapping and sequence types, into dicts and lists that belong to nobody else."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return [plain(item) for item in value]
+    return value
 
 
 def hint(word: str, candidates: Iterable[str]) -> str:
@@ -103,14 +111,13 @@ def parse_resources(resources: Any, where: str = "resources") -> Manifest:
                 where=where,
                 cure="Use 'limits' and 'requests'.",
             )
-    for key in ("limits", "requests"):
-        _check_quantities(resources.get(key), f"{where}[{key!r}]")
-    return deepcopy(dict(resources))
+    return {
+        str(key): plain(value) if key == "claims" else _parse_quantities(value, f"{where}[{key!r}]")
+        for key, value in resources.items()
+    }
 
 
-def _check_quantities(quantities: Any, where: str) -> None:
-    if quantities is None:
-        return
+def _parse_quantities(quantities: Any, where: str) -> Manifest:
     if not isinstance(quantities, Mapping):
         raise InvalidType(f"must map resource names to quantities, not be {_kind(quantities)}", where=where)
     for name, quantity in quantities.items():
@@ -124,6 +131,8 @@ def _check_quantities(quantities: Any, where: str) -> None:
                 where=f"{where}[{name!r}]",
                 cure="Write a number with an optional unit, such as '1', '500m' or '4Gi'.",
             ) from None
+    # A resource takes whole numbers and text.
+    return {name: str(each) if isinstance(each, float) else each for name, each in quantities.items()}
 
 
 def parse_env(env: Any, where: str = "env") -> list[Manifest]:
@@ -144,7 +153,7 @@ def parse_env(env: Any, where: str = "env") -> list[Manifest]:
                 f"must be a mapping such as {{'name': 'A', 'value': '1'}}, not {variable!r}",
                 where=f"{where}[{index}]",
             )
-    return deepcopy(list(env))
+    return [plain(variable) for variable in env]
 
 
 def _env_value(value: Any, name: Any, where: str) -> str:

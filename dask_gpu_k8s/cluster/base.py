@@ -9,6 +9,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+from distributed import Client
 from distributed.core import Status
 from distributed.deploy import Cluster
 from distributed.objects import SchedulerInfo
@@ -78,6 +79,18 @@ class SteadyCluster(Cluster):  # type: ignore[misc]  # distributed ships no type
                 with suppress(asyncio.CancelledError, Exception):
                     await task
         await super()._close()
+
+    async def _close_clients(self) -> None:
+        """Close the clients that use this cluster when their loop shuts down, and the connection with it.
+
+        Left alone they write tracebacks about that; what they still want to send is dropped first.
+        """
+        for client in list(Client._instances):
+            if client.cluster is self:
+                with suppress(Exception):
+                    client.scheduler_comm.abort()
+                with suppress(Exception):
+                    await client._close(fast=True)
 
     def adapt(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse: adaptive scaling is a resource of the cluster, not a loop in this process.

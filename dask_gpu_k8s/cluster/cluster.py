@@ -151,6 +151,7 @@ class KubeCluster(SteadyCluster):
         settings = resolve({argument: given[argument] for argument in ARGUMENTS})
         _warn_of_ignored(given)
         self._session = Session(settings, quiet)
+        lifetime.watch_sigterm()
         self._is_over = False
         self._starting: asyncio.Future[None] | None = None
         self._closing: asyncio.Future[None] | None = None
@@ -266,6 +267,7 @@ class KubeCluster(SteadyCluster):
             await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
             if self.status not in (Status.closing, Status.closed):
+                await self._close_clients()
                 await self._release()
             raise
 

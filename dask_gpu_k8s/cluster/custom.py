@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import yaml
 from dask_gpu_k8s.api.manifests import validate_custom
 from dask_gpu_k8s.api.resources import DASKCLUSTER
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.cluster.arguments import parse_cluster_name
+from dask_gpu_k8s.cluster.arguments import parse_cluster_name, plain
 from dask_gpu_k8s.cluster.settings import format_name
 from dask_gpu_k8s.errors import InvalidArgument, InvalidType
 
@@ -39,7 +38,7 @@ def load_custom_cluster(source: str | os.PathLike[str] | Mapping[str, Any]) -> M
         Naming each field that is wrong.
     """
     if isinstance(source, Mapping):
-        manifest: Any = deepcopy(dict(source))
+        manifest: Any = plain(source)
     elif isinstance(source, (str, os.PathLike)):
         manifest = _read(Path(source))
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from types import TracebackType
 from typing import Any
 
@@ -13,7 +12,7 @@ from dask_gpu_k8s.api import labels, names
 from dask_gpu_k8s.api.resources import DASKWORKERGROUP
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.cluster import custom
-from dask_gpu_k8s.cluster.arguments import hint, parse_count, parse_env, parse_image, parse_resources
+from dask_gpu_k8s.cluster.arguments import hint, parse_count, parse_env, parse_image, parse_resources, plain
 from dask_gpu_k8s.cluster.facts import dask_container
 from dask_gpu_k8s.cluster.roles import apply_options, parse_options
 from dask_gpu_k8s.cluster.spec import Env, Options, make_worker_group, worker_args
@@ -60,7 +59,7 @@ def make_group(  # noqa: PLR0913 - upstream's parameters
     _check_group_name(cluster_name, name)
     if custom_spec is not None:
         return _custom_group(cluster_name, name, custom_spec)
-    worker = deepcopy(cluster["spec"]["worker"])
+    worker = plain(cluster["spec"]["worker"])
     container = dask_container(worker)
     if image is not None:
         container["image"] = parse_image(image)

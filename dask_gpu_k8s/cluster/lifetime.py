@@ -60,7 +60,6 @@ _open: set[Leaving] = set()
 def register(cluster: Leaving) -> None:
     """Have a cluster looked after when the process leaves."""
     _open.add(cluster)
-    _watch_sigterm()
 
 
 def forget(cluster: Leaving) -> None:
@@ -153,7 +152,7 @@ def _at_exit() -> None:
     leave(_open)
 
 
-def _watch_sigterm() -> None:
+def watch_sigterm() -> None:
     """Install the handler for SIGTERM, in the main thread and over the default one only."""
     if threading.current_thread() is not threading.main_thread():
         return

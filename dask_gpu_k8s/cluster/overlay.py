@@ -7,8 +7,8 @@ from typing import Any
 
 from dask_gpu_k8s.api.manifests import builtin_schemas
 from dask_gpu_k8s.api.merge import strategic_merge
-from dask_gpu_k8s.api.schema import did_you_mean
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.cluster.arguments import hint, plain
 from dask_gpu_k8s.errors import InvalidArgument
 
 PARTS = ("metadata", "spec")
@@ -39,15 +39,14 @@ def merge_overlay(template: Manifest, overlay: Mapping[str, Any], where: str) ->
     where = f"{where}['overlay']"
     for key in overlay:
         if key not in PARTS:
-            near = did_you_mean(str(key), PARTS)
             raise InvalidArgument(
-                f"{key!r} is no part of a Pod" + (f" (did you mean {near!r}?)" if near else ""),
+                f"{key!r} is no part of a Pod{hint(str(key), PARTS)}",
                 where=where,
                 cure="Give 'metadata', 'spec' or both.",
             )
     pod = {key: template[key] for key in PARTS if key in template}
     try:
-        merged = strategic_merge(builtin_schemas()["Pod"], pod, dict(overlay))
+        merged = strategic_merge(builtin_schemas()["Pod"], pod, plain(overlay))
     except ValueError as error:
         raise InvalidArgument(str(error), where=where) from error
     return {**template, **merged}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.cluster.arguments import hint
+from dask_gpu_k8s.cluster.arguments import hint, plain
 from dask_gpu_k8s.cluster.overlay import merge_overlay
 from dask_gpu_k8s.errors import InvalidArgument, InvalidType
 
@@ -163,32 +162,30 @@ def apply_options(template: Manifest, options: PodOptions, where: str) -> Manife
         "containers": [{**container, **_container_fields(options)}],
         **_pod_fields(options),
     }
-    metadata = _given(labels=dict(options.labels), annotations=dict(options.annotations))
+    metadata = _given(labels=options.labels, annotations=options.annotations)
     made = {**_given(metadata=metadata), "spec": spec}
     return merge_overlay(made, options.overlay, where) if options.overlay else made
 
 
 def _pod_fields(options: PodOptions) -> Manifest:
-    secrets = [{"name": item} if isinstance(item, str) else dict(item) for item in options.image_pull_secrets]
+    secrets = [{"name": item} if isinstance(item, str) else item for item in options.image_pull_secrets]
     return _given(
-        nodeSelector=dict(options.node_selector),
-        tolerations=[dict(item) for item in options.tolerations],
-        affinity=dict(options.affinity),
+        nodeSelector=options.node_selector,
+        tolerations=options.tolerations,
+        affinity=options.affinity,
         priorityClassName=options.priority_class,
         serviceAccountName=options.service_account,
         imagePullSecrets=secrets,
         runtimeClassName=options.runtime_class,
-        volumes=[dict(item) for item in options.volumes],
+        volumes=options.volumes,
     )
 
 
 def _container_fields(options: PodOptions) -> Manifest:
-    sources = [
-        {"secretRef": {"name": item}} if isinstance(item, str) else dict(item) for item in options.env_from
-    ]
-    return _given(envFrom=sources, volumeMounts=[dict(item) for item in options.volume_mounts])
+    sources = [{"secretRef": {"name": item}} if isinstance(item, str) else item for item in options.env_from]
+    return _given(envFrom=sources, volumeMounts=options.volume_mounts)
 
 
 def _given(**values: Any) -> Manifest:
     """Copy what was given; an empty value means that nothing was said."""
-    return {name: deepcopy(value) for name, value in values.items() if value}
+    return {name: plain(value) for name, value in values.items() if value}

@@ -19,7 +19,6 @@ everything else in a Pod       role options, overlay
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from typing import Any, TypeAlias
 
 from dask_gpu_k8s.api import labels, names
@@ -33,6 +32,7 @@ from dask_gpu_k8s.cluster.arguments import (
     parse_image,
     parse_resources,
     parse_service_type,
+    plain,
 )
 from dask_gpu_k8s.cluster.facts import NAME_ARGS
 from dask_gpu_k8s.cluster.image import default_image
@@ -247,7 +247,7 @@ def make_worker_group(cluster: str, group: str, worker: Manifest) -> Manifest:
             "name": names.worker_group(cluster, group),
             "labels": labels.of_worker_group(cluster),
         },
-        "spec": {"cluster": cluster, "worker": deepcopy(worker)},
+        "spec": {"cluster": cluster, "worker": plain(worker)},
     }
 
 

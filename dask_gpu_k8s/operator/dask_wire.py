@@ -50,8 +50,9 @@ def unpack(frame: bytes) -> Any:
     WireError
     """
     try:
-        return msgpack.unpackb(frame, raw=False, use_list=True, strict_map_key=False)
-    except (ValueError, msgpack.exceptions.UnpackException) as error:
+        # Lists as tuples, because Dask's dicts may have them as keys.
+        return msgpack.unpackb(frame, raw=False, use_list=False, strict_map_key=False)
+    except (TypeError, ValueError, msgpack.exceptions.UnpackException) as error:
         raise WireError(f"an answer that is not msgpack: {error}") from error
 
 

@@ -169,6 +169,10 @@ class Transport:
         except ApiError as error:
             if error.status == status:
                 return error
+        except Unreachable:
+            pass  # Not from Kubernetes: what follows says as much.
+        if status >= 400:
+            return api_error(status, "", request)
         return Unreachable(f"{request}: answered with {status} instead of opening a WebSocket.")
 
     async def _send(

@@ -15,6 +15,7 @@ from dask_gpu_k8s.local.errors import StatusError
 from dask_gpu_k8s.local.node.status import timestamp
 
 _REMEMBERED = 4096
+_numbers = itertools.count(time.time_ns())
 
 
 class Events:
@@ -34,7 +35,6 @@ class Events:
         self._component = component
         self._node = node
         self._known: OrderedDict[tuple[str, ...], tuple[str, int]] = OrderedDict()
-        self._numbers = itertools.count(time.time_ns())
 
     def normal(self, about: Manifest, reason: str, message: str, field: str = "") -> None:
         """Say that something happened as it should."""
@@ -54,7 +54,7 @@ class Events:
                 changes = {"count": count, "lastTimestamp": timestamp(datetime.now(timezone.utc))}
                 self._api.patch(EVENT, namespace, name, changes)
             else:
-                name, count = f"{about['metadata']['name']}.{next(self._numbers):x}", 1
+                name, count = f"{about['metadata']['name']}.{next(_numbers):x}", 1
                 event = self._event(kind, about, reason, message, field)
                 event["metadata"] = {"name": name, "namespace": namespace}
                 self._api.create(EVENT, namespace, event)

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import warnings
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distributed.core import Status
-from distributed.utils import NoOpAwaitable, format_dashboard_link, sync
+from distributed.utils import format_dashboard_link
 
 from dask_gpu_k8s.api.names import DEFAULT_GROUP
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.cluster import lifetime, loops
 from dask_gpu_k8s.cluster.arguments import hint, parse_count
-from dask_gpu_k8s.cluster.base import SteadyCluster
 from dask_gpu_k8s.cluster.display import worker_count
-from dask_gpu_k8s.cluster.facts import facts
-from dask_gpu_k8s.cluster.groups import make_group
-from dask_gpu_k8s.cluster.logs import collect_logs
+from dask_gpu_k8s.cluster.group_spec import make_group
+from dask_gpu_k8s.cluster.lifecycle import LifeCycle
 from dask_gpu_k8s.cluster.modes import CreateMode
-from dask_gpu_k8s.cluster.session import Session
 from dask_gpu_k8s.cluster.settings import ARGUMENTS, resolve
 from dask_gpu_k8s.cluster.spec import Env, Options
-from dask_gpu_k8s.cluster.translate import in_plain_words
 from dask_gpu_k8s.errors import DaskClusterError
-
-ABANDON_SECONDS = 2.0
-"""How long dropping a connection may take when the process leaves."""
 
 _SHAPING = (
     "name", "image", "n_workers", "resources", "env", "worker_command", "idle_timeout", "jupyter",
@@ -37,7 +26,7 @@ _SHAPING = (
 )  # fmt: skip
 
 
-class KubeCluster(SteadyCluster):
+class KubeCluster(LifeCycle):
     """A Dask cluster on Kubernetes: a DaskCluster resource, and a connection to its scheduler.
 
     Where an argument is ``None``, Dask's configuration decides (keys under ``kubernetes.``), and where
@@ -146,53 +135,23 @@ class KubeCluster(SteadyCluster):
         scheduler_sync_interval: float = 1,
         **unknown: Any,
     ) -> None:
+        # Here, and not above: it loads all that talks to Kubernetes, as much again as this package.
+        from dask_gpu_k8s.cluster.session import Session
+
         given = dict(locals())
         _refuse_unknown(unknown)
         settings = resolve({argument: given[argument] for argument in ARGUMENTS})
         _warn_of_ignored(given)
-        self._session = Session(settings, quiet)
-        lifetime.watch_sigterm()
-        self._is_over = False
-        self._starting: asyncio.Future[None] | None = None
-        self._closing: asyncio.Future[None] | None = None
-        self._keeper: asyncio.Future[None] | None = None
         for argument in ARGUMENTS:
-            if argument != "name":
+            if argument != "name":  # a property of the base
                 setattr(self, argument, getattr(settings, argument))
-        self.namespace: str | None = self._session.namespace
-        self.shutdown_on_close: bool | None = settings.shutdown_on_close
-        self._begin(
+        super().__init__(
+            Session(settings, quiet),
             loop=loop,
             asynchronous=asynchronous,
             quiet=quiet,
-            name=self._session.name,
             scheduler_sync_interval=scheduler_sync_interval,
         )
-
-    def _begin(self, *, loop: Any, asynchronous: bool, **options: Any) -> None:
-        """Take a loop and, unless this is to be awaited, start."""
-
-        def take(loop: Any) -> Any:
-            SteadyCluster.__init__(self, loop=loop, asynchronous=asynchronous, **options)
-            return self._loop_runner
-
-        self._has_own_thread = not asynchronous
-        if asynchronous or loop is not None:
-            take(loop)
-        else:
-            loops.start_on_shared_loop(take)
-        if asynchronous or self.called_from_running_loop:
-            return
-        if loop is not None:
-            self._loop_runner.start()
-        try:
-            self.sync(self._started)
-        except BaseException:
-            # After Ctrl-C the start is being cancelled in the loop; it cleans up there.
-            with suppress(Exception):
-                self.sync(self._start_is_over, callback_timeout=lifetime.LIMIT)
-            loops.stop(self._loop_runner)
-            raise
 
     @classmethod
     def from_name(cls, name: str, **kwargs: Any) -> KubeCluster:
@@ -215,138 +174,6 @@ class KubeCluster(SteadyCluster):
         >>> cluster = KubeCluster.from_name("rapids-dask")  # doctest: +SKIP
         """
         return cls(**{"create_mode": CreateMode.CONNECT_ONLY, **kwargs, "name": name})
-
-    # Starting
-
-    def __await__(self) -> Generator[Any, None, KubeCluster]:
-        return self._started().__await__()
-
-    async def _started(self) -> KubeCluster:
-        if self._starting is None and self.status is Status.created:
-            self._starting = asyncio.ensure_future(self._start())
-        if self._starting is not None:
-            await self._starting
-        return self
-
-    async def _start_is_over(self) -> None:
-        if self._starting is not None:
-            await asyncio.wait({self._starting})
-
-    async def _start(self) -> None:
-        if not self._has_own_thread:
-            self._keeper = asyncio.ensure_future(self._keep())
-        try:
-            await self._session.connect()
-            self.namespace = self._session.namespace
-            await self._session.find_or_create()
-            self._adopt()
-            await self._session.reach_scheduler()
-            self.scheduler_comm = self._session.comm
-            await super()._start()
-        except BaseException:
-            self.status = Status.closing
-            await self._session.give_up()
-            await self._release()
-            self._finish()
-            raise
-
-    def _adopt(self) -> None:
-        """Take over what the DaskCluster says, whoever made it, and answer for it from now on."""
-        lifetime.register(self)
-        for fact, value in facts(self._session.manifest).items():
-            setattr(self, fact, value)
-        if self.shutdown_on_close is None:
-            created = self._session.found is not None and self._session.found.created
-            self.shutdown_on_close = created and not self._session.settings.keep_created
-
-    # Closing
-
-    async def _keep(self) -> None:
-        """Stay until the user's loop shuts down, which cancels all tasks, and disconnect while it runs."""
-        try:
-            await asyncio.get_running_loop().create_future()
-        except asyncio.CancelledError:
-            if self.status not in (Status.closing, Status.closed):
-                await self._close_clients()
-                await self._release()
-            raise
-
-    def close(self, timeout: float = 3600) -> Any:
-        """Disconnect, and delete the cluster if `shutdown_on_close` says so or it was created here.
-
-        Parameters
-        ----------
-        timeout : float, optional
-            Seconds to wait until a deleted DaskCluster is gone.
-
-        Returns
-        -------
-        None or awaitable
-
-        Raises
-        ------
-        CloseTimedOut
-            If the DaskCluster is still there after `timeout` seconds; the connection is closed anyway.
-        """
-        if self._is_over:
-            return NoOpAwaitable() if self.asynchronous else None
-        if self.loop.asyncio_loop.is_closed():
-            lifetime.leave([self])
-            return None
-        result = self.sync(self._close, timeout)
-        if isinstance(result, asyncio.Future):
-            return result
-        self._stop_loop()
-        return None
-
-    async def _close(self, timeout: float = 3600) -> None:
-        if self._closing is None:
-            self._closing = asyncio.ensure_future(self._close_once(timeout))
-        await asyncio.shield(self._closing)
-
-    async def _close_once(self, timeout: float) -> None:
-        self.status = Status.closing
-        if self._starting is not None and not self._starting.done():
-            self._starting.cancel()
-            await asyncio.wait({self._starting})
-        try:
-            if self.shutdown_on_close and not self._is_over:
-                await self._session.delete(timeout)
-        finally:
-            await self._release()
-            self._finish()
-
-    async def _release(self) -> None:
-        """Close everything that belongs to this process."""
-        if self._keeper is not None and self._keeper is not asyncio.current_task():
-            self._keeper.cancel()
-        await self._disconnect()
-        await self._session.close()
-
-    def _finish(self) -> None:
-        self.status = Status.closed
-        self._is_over = True
-        lifetime.forget(self)
-
-    def _stop_loop(self) -> None:
-        if self._has_own_thread:
-            loops.stop(self._loop_runner)
-
-    # What lifetime asks for when the process leaves
-
-    def _begin_leaving(self) -> lifetime.Remains | None:
-        self.status = Status.closing
-        return self._session.remains() if self.shutdown_on_close else None
-
-    def _abandon(self, timeout: float) -> None:
-        if self._has_own_thread and self.loop.asyncio_loop.is_running():
-            with suppress(Exception):
-                sync(self.loop, self._release, callback_timeout=min(timeout, ABANDON_SECONDS))
-        self._finish()
-        self._stop_loop()
-
-    def __del__(self) -> None:
-        """Say nothing: `lifetime` holds what was started until it is closed, so nothing is lost."""
 
     # Workers
 
@@ -449,9 +276,7 @@ class KubeCluster(SteadyCluster):
         return self.sync(self._get_logs)
 
     async def _get_logs(self) -> Any:
-        session = self._session
-        with in_plain_words(session.where):
-            return await collect_logs(session.kube, str(session.namespace), session.name)
+        return await self._session.logs()
 
     @property
     def dashboard_link(self) -> str:

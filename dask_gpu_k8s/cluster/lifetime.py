@@ -20,12 +20,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dask_gpu_k8s.api.resources import DASKCLUSTER
-from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.config import Connection
 from dask_gpu_k8s.kube.errors import Conflict, KubeError, NotFound
+
+if TYPE_CHECKING:
+    from dask_gpu_k8s.kube.client import KubeClient
+    from dask_gpu_k8s.kube.config import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +108,8 @@ async def _delete_all(remains: list[Remains]) -> None:
 
 
 async def _delete_one(one: Remains) -> None:
+    from dask_gpu_k8s.kube.client import KubeClient  # loaded already, by whoever made the cluster
+
     kube = KubeClient(one.connection)
     try:
         await delete_cluster(kube, one)

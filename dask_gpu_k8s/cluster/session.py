@@ -12,6 +12,7 @@ from dask_gpu_k8s.cluster.connect import Route, open_comm, open_route
 from dask_gpu_k8s.cluster.display import Progress
 from dask_gpu_k8s.cluster.groups import Groups, WantedWorkers
 from dask_gpu_k8s.cluster.lifetime import LIMIT, Remains, delete_cluster
+from dask_gpu_k8s.cluster.logs import collect_logs
 from dask_gpu_k8s.cluster.lookout import Lookout
 from dask_gpu_k8s.cluster.modes import CreateMode
 from dask_gpu_k8s.cluster.settings import Settings
@@ -160,6 +161,11 @@ class Session:
         if self.found is None:
             raise DaskClusterError("it is not there yet", where=self.where, cure="Await the cluster first.")
         return self.found.manifest
+
+    async def logs(self) -> Any:
+        """Read what all Pods of the cluster have written; see `collect_logs`."""
+        with in_plain_words(self.where):
+            return await collect_logs(self.kube, str(self.namespace), self.name)
 
     def remains(self) -> Remains | None:
         """Say what there is to delete."""

@@ -104,7 +104,11 @@ class _Relay:
     async def _upload(self) -> None:
         """Carry local bytes to the Pod until the local end of input."""
         while data := await self._reader.read(PIECE):
-            await self._socket.send_bytes(self._protocol.data(0, data))
+            try:
+                await self._socket.send_bytes(self._protocol.data(0, data))
+            except (ConnectionError, aiohttp.ClientError):
+                # The other direction, which is about to end too, knows why.
+                return
 
     async def _download(self) -> None:
         """Carry the Pod's bytes here until it ends the connection."""

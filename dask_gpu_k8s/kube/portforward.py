@@ -106,10 +106,17 @@ class PortForward:
         except ConnectionError:
             # The local side went away, which is its right.
             _reset(writer)
-        except KubeError as error:
+        except Exception as error:
+            # A KubeError; or whatever the caller's target function raised.
             _reset(writer)
-            logger.warning("A connection to port %d of Pod %s failed: %s", self._port, pod or "?", error)
-        except BaseException:
+            logger.warning(
+                "A connection to port %d of Pod %s failed: %s",
+                self._port,
+                pod or "(none)",
+                error,
+                exc_info=not isinstance(error, KubeError),
+            )
+        except asyncio.CancelledError:
             _reset(writer)
             raise
         finally:

@@ -7,6 +7,7 @@ Only a host name, rather than an address, still needs one: asyncio looks names u
 
 from __future__ import annotations
 
+import socket
 import ssl
 import tempfile
 import urllib.request
@@ -67,6 +68,14 @@ def show_certificate(context: ssl.SSLContext, certificate: tuple[bytes, bytes]) 
             context.load_cert_chain(file.name)
         except ssl.SSLError as error:
             raise NoConfig(f"The client certificate or its key is not valid: {error}") from error
+
+
+def keep_alive(peer: socket.socket) -> None:
+    """Have the system find out within about a minute that a quiet connection's other end is gone."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def proxy_for(connection: Connection) -> str | None:

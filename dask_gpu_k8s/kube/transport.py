@@ -148,6 +148,8 @@ class Transport:
         if socket.protocol is None:
             await socket.close()
             raise Unreachable(f"{request}: the server speaks none of {', '.join(protocols)}.")
+        if (peer := socket.get_extra_info("socket")) is not None:
+            sessions.keep_alive(peer)
         return socket
 
     async def _shake_hands(

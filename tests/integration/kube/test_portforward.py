@@ -1,0 +1,256 @@
+"""Port-forward to a Pod that echoes, sends, swallows and refuses, on a Kubernetes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import threading
+import time
+
+import psutil
+import pytest
+
+from dask_gpu_k8s.api.resources import NAMESPACE, POD
+from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.portforward import PortForward
+from dask_gpu_k8s.kube.reflector import Reflector
+
+ECHO, SOURCE, SLOW, COUNT, REFUSED = 7000, 7001, 7002, 7003, 7009
+
+PROGRAM = """
+import asyncio
+
+sent = 0
+
+async def echo(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+async def source(reader, writer):
+    global sent
+    left = int(await reader.readline())
+    while left:
+        piece = bytes(min(left, 65536))
+        writer.write(piece)
+        await writer.drain()
+        left -= len(piece)
+        sent += len(piece)
+    writer.close()
+
+async def slow(reader, writer):
+    await reader.readline()
+    for word in b"late", b"later":
+        await asyncio.sleep(0.5)
+        writer.write(word)
+    writer.close()
+
+async def count(reader, writer):
+    writer.write(b"%d\\n" % sent)
+    writer.close()
+
+async def main():
+    for port, serve in enumerate((echo, source, slow, count), 7000):
+        await asyncio.start_server(serve, "0.0.0.0", port)
+    print("listening", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def manifest(name):
+    container = {"name": "main", "image": "python", "command": ["python", "-c", PROGRAM]}
+    spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+async def start(kube, namespace, name):
+    """Create a Pod and wait until it listens."""
+    await kube.create(POD, manifest(name), namespace)
+    running = asyncio.Event()
+
+    def on_change(old, new):
+        if new and new["metadata"]["name"] == name and new["status"].get("phase") == "Running":
+            running.set()
+
+    reflector = Reflector(kube, POD, namespace=namespace, on_change=on_change)
+    task = asyncio.create_task(reflector.run())
+    await asyncio.wait_for(running.wait(), 30)
+    task.cancel()
+    async with contextlib.aclosing(kube.follow_logs(name, namespace)) as lines:
+        async for line in lines:
+            if line == "listening":
+                return
+
+
+@pytest.fixture
+async def kube(kubeconfig):
+    """Give a client whose namespace is new and holds a Pod "one" that listens."""
+    async with KubeClient.connect(kubeconfig) as kube:
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "forward-"}}
+        kube.namespace = (await kube.create(NAMESPACE, namespace))["metadata"]["name"]
+        await start(kube, kube.namespace, "one")
+        yield kube
+        await kube.delete(NAMESPACE, kube.namespace)
+
+
+@contextlib.asynccontextmanager
+async def connection(forward):
+    reader, writer = await asyncio.open_connection("127.0.0.1", forward.local_port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def echoes(forward, text=b"hello"):
+    async with connection(forward) as (reader, writer):
+        writer.write(text)
+        return await asyncio.wait_for(reader.readexactly(len(text)), 10) == text
+
+
+async def test_what_is_sent_arrives_over_many_connections_at_once(kube):
+    async def send(forward, index):
+        data = os.urandom(1 << 20) * 4 + bytes([index])
+        async with connection(forward) as (reader, writer):
+
+            async def push():
+                writer.write(data)
+                await writer.drain()
+
+            pushing = asyncio.create_task(push())
+            received = await reader.readexactly(len(data))
+            await pushing
+            return hashlib.sha256(received).digest() == hashlib.sha256(data).digest()
+
+    async with PortForward(kube, "one", ECHO) as forward:
+        assert all(await asyncio.gather(*(send(forward, index) for index in range(8))))
+
+
+async def test_the_pods_end_arrives(kube):
+    async with PortForward(kube, "one", SOURCE) as forward, connection(forward) as (reader, writer):
+        writer.write(b"3000000\n")
+        assert len(await asyncio.wait_for(reader.read(-1), 10)) == 3_000_000
+
+
+async def test_a_pod_may_still_answer_after_the_local_end(kube):
+    async with PortForward(kube, "one", SLOW) as forward, connection(forward) as (reader, writer):
+        writer.write(b"question\n")
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(-1), 10) == b"latelater"
+
+
+async def test_a_quiet_connection_ends_a_second_after_the_local_end(kube):
+    async with PortForward(kube, "one", ECHO) as forward, connection(forward) as (reader, writer):
+        started = time.monotonic()
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(-1), 10) == b""
+        assert 0.9 < time.monotonic() - started < 3
+
+
+async def test_a_refused_connection_is_reset_and_the_others_stay(kube, caplog):
+    async with PortForward(kube, "one", ECHO) as good, PortForward(kube, "one", REFUSED) as bad:
+        async with connection(good) as (reader, writer):
+            async with connection(bad) as (other, _):
+                with pytest.raises(ConnectionResetError):
+                    await asyncio.wait_for(other.read(), 10)
+            writer.write(b"still here")
+            assert await asyncio.wait_for(reader.readexactly(10), 10) == b"still here"
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 1
+    assert f"A connection to port {REFUSED} of Pod one failed" in warnings[0].getMessage()
+
+
+async def test_the_pod_is_picked_anew_for_each_connection(kube):
+    picked = []
+
+    async def pick():
+        picked.append(names[0])
+        return names[0]
+
+    names = ["one"]
+    async with PortForward(kube, pick, ECHO) as forward:
+        assert await echoes(forward)
+        await kube.delete(POD, "one", grace_seconds=0)
+        names[0] = "two"
+        await start(kube, kube.namespace, "two")
+        assert await echoes(forward)
+    assert picked == ["one", "two"]
+
+
+async def test_a_pick_that_fails_loses_one_connection(kube, caplog):
+    async def pick():
+        if not names:
+            raise LookupError("no scheduler now")
+        return names[0]
+
+    names = []
+    async with PortForward(kube, pick, ECHO) as forward:
+        async with connection(forward) as (reader, _):
+            with pytest.raises(ConnectionResetError):
+                await asyncio.wait_for(reader.read(), 10)
+        names.append("one")
+        assert await echoes(forward)
+    assert "no scheduler now" in caplog.text
+
+
+async def test_a_local_reader_that_stops_holds_the_pod_back(kube):
+    async with PortForward(kube, "one", SOURCE) as forward, PortForward(kube, "one", COUNT) as counter:
+        reader, writer = await asyncio.open_connection("127.0.0.1", forward.local_port, limit=1 << 16)
+        before = psutil.Process().memory_info().rss
+        writer.write(b"1000000000\n")
+        counts = []
+        while len(counts) < 2 or counts[-1] != counts[-2]:
+            await asyncio.sleep(0.3)
+            async with connection(counter) as (lines, _):
+                counts.append(int(await lines.readline()))
+        assert 0 < counts[-1] < 100_000_000
+        assert psutil.Process().memory_info().rss - before < 30_000_000
+        writer.transport.abort()
+        started = time.monotonic()
+    assert time.monotonic() - started < 2
+    del reader
+
+
+async def test_nothing_is_left_after_close(kube):
+    def sockets():
+        return len(psutil.Process().net_connections())
+
+    assert await kube.get(POD, "one")
+    tasks, threads, before = asyncio.all_tasks(), threading.active_count(), sockets()
+    forward = PortForward(kube, "one", ECHO)
+    await forward.start()
+    await echoes(forward)
+    ends = [await asyncio.open_connection("127.0.0.1", forward.local_port) for _ in range(5)]
+    for reader, writer in ends:
+        writer.write(b"x")
+        await reader.readexactly(1)
+    await forward.close()
+    await forward.close()
+    for reader, writer in ends:
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    assert asyncio.all_tasks() == tasks
+    assert threading.active_count() == threads
+    for _ in range(50):  # TLS says goodbye within the next turns of the loop.
+        if sockets() > before:
+            await asyncio.sleep(0)
+    assert sockets() <= before
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", forward.local_port)
+
+
+async def test_a_local_port_may_be_chosen_and_may_be_taken(kube):
+    async with PortForward(kube, "one", ECHO) as forward:
+        with pytest.raises(OSError, match="address already in use"):
+            await PortForward(kube, "one", ECHO, local_port=forward.local_port).start()

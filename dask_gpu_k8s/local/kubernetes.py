@@ -105,14 +105,7 @@ class LocalKubernetes:
     def start(self) -> LocalKubernetes:
         """Start it and wait until API server and node are ready and `manifests` are created."""
         _check_system()
-        self._process = subprocess.Popen(
-            _command(self._folder, self._settings.kubeconfig),
-            env=_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C on a terminal reaches the whole group: it is for the caller
-        )
+        self._process = _start_watchdog(self._folder, self._settings.kubeconfig)
         try:
             self._take(_exchange(self._process, self._settings.to_json()))
         except BaseException:
@@ -171,12 +164,20 @@ def _check_system() -> None:
         )
 
 
-def _command(folder: str, kubeconfig: str | None) -> list[str]:
-    """Return the words that start the watchdog, which starts the server."""
+def _start_watchdog(folder: str, kubeconfig: str | None) -> subprocess.Popen[str]:
+    """Start the watchdog, which starts the server."""
     marker = f"LOCAL_KUBERNETES_{secrets.token_hex(8)}=1"
-    server = [sys.executable, "-m", "dask_gpu_k8s.local.serve", "--marker", marker]
     remove = ["--remove", kubeconfig] if kubeconfig else []
-    return [sys.executable, "-I", "-S", watchdog.__file__, *remove, folder, marker, *server]
+    with open(watchdog.__file__) as script:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", f"/dev/fd/{script.fileno()}", *remove, folder, marker],
+            env=_environment(),
+            pass_fds=(script.fileno(),),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C on a terminal reaches the whole group: it is for the caller
+        )
 
 
 def _environment() -> dict[str, str]:

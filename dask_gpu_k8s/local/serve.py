@@ -155,6 +155,7 @@ def main() -> int:
     if not line:
         return 0
     settings = Settings.from_json(line)
+    watchdog.adopt_orphans()
     try:
         return asyncio.run(serve(settings, options.directory, options.marker, options.lifeline))
     finally:

@@ -1,10 +1,10 @@
 """The parent of a server: when that ends, in whatever way, nothing that it started stays.
 
-It runs as ``python -I -S watchdog.py [--remove FILE]... FOLDER MARKER COMMAND...`` with nothing but the
-standard library. It makes a directory for the server below FOLDER, and runs the command with ``--directory``
-and ``--lifeline`` added; the latter is a descriptor that reads end-of-file if the watchdog itself is killed.
-Orphans of the server's children become its own children, so that it finds them; so does MARKER, a
-``NAME=value`` in their environment.
+It runs with nothing but the standard library, in a process of its own that has no name in common with the
+server, so that who kills one by its name does not kill both. It makes a directory for the server and tells it
+by ``--directory``; ``--lifeline`` is a descriptor that reads end-of-file if the watchdog itself is killed.
+Orphans of the server's children become its own children, so that it finds them; so does a marker,
+``NAME=value``, in their environment.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 
+_SERVER = "dask_gpu_k8s.local.serve"
 _PR_SET_CHILD_SUBREAPER = 36
 _PATIENCE = 10.0
 """Seconds after which a process that a SIGKILL does not end is given up."""
@@ -31,12 +32,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--remove", action="append", default=[])
     parser.add_argument("folder")
     parser.add_argument("marker")
-    parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt_orphans()
     directory = tempfile.mkdtemp(prefix="k8s-", dir=options.folder)
     try:
-        return run(options.command, directory)
+        return run(options.marker, directory)
     finally:
         sweep(options.marker)
         for path in options.remove:
@@ -45,10 +45,16 @@ def main(arguments: list[str]) -> int:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def run(command: list[str], directory: str) -> int:
-    """Run a command to its end, passing on signals; return its exit code."""
+def adopt_orphans() -> None:
+    """Become the parent of those whose parents below this process end."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def run(marker: str, directory: str) -> int:
+    """Run a server to its end, passing on signals; return its exit code."""
     lifeline, held = os.pipe()
-    full = [*command, "--directory", directory, "--lifeline", str(lifeline)]
+    command = [sys.executable, "-m", _SERVER, "--marker", marker, "--directory", directory]
+    full = [*command, "--lifeline", str(lifeline)]
     server = subprocess.Popen(full, pass_fds=(lifeline,), start_new_session=True)
     os.close(lifeline)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

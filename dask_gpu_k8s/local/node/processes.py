@@ -141,10 +141,13 @@ class Processes:
         return process
 
     def _reap(self) -> None:
-        for pid in tuple(self._running):
-            with contextlib.suppress(ChildProcessError):
-                ended, status = os.waitpid(pid, os.WNOHANG)
-                if ended:
+        """Take note of every child that ended; orphans of containers are children here as well."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if pid in self._running:
                     self._end(pid, os.waitstatus_to_exitcode(status))
 
     def _end(self, pid: int, code: int) -> None:

@@ -15,6 +15,7 @@ from yarl import URL
 from dask_gpu_k8s.kube import session as sessions
 from dask_gpu_k8s.kube.config import Connection
 from dask_gpu_k8s.kube.errors import ApiError, KubeError, Unreachable, api_error
+from dask_gpu_k8s.kube.sockets import Leftovers
 
 MAX_ERROR_BYTES = 1_000_000
 
@@ -33,11 +34,13 @@ class Transport:
         self._shown: tuple[bytes, bytes] | None = None
         self._proxy = sessions.proxy_for(connection)
         self._session = sessions.open_session(self._context)
+        self._leftovers = Leftovers()
         self._agent = f"dask-gpu-k8s/{_version()}"
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+        await self._leftovers.close()
 
     async def exchange(
         self, method: str, path: str, request: str, *, body: object = None, content_type: str | None = None
@@ -114,7 +117,12 @@ class Transport:
             async with response:
                 if response.status >= 400:
                     raise await _refusal(response, request)
-                yield response
+                try:
+                    yield response
+                finally:
+                    # One that was read to its end has given its connection back.
+                    if response.connection is not None and response.connection.transport is not None:
+                        self._leftovers.remember(response.connection.transport.get_extra_info("socket"))
 
     async def websocket(
         self, path: str, request: str, protocols: Sequence[str]
@@ -150,6 +158,7 @@ class Transport:
             raise Unreachable(f"{request}: the server speaks none of {', '.join(protocols)}.")
         if (peer := socket.get_extra_info("socket")) is not None:
             sessions.keep_alive(peer)
+            self._leftovers.remember(peer)
         return socket
 
     async def _shake_hands(

@@ -32,6 +32,8 @@ from dask_gpu_k8s.operator.scheduler_api import RetireAnswer
 PASSING = (ServerError, TooManyRequests, Unauthorized, Gone)
 """Errors that the user can do nothing about and that may be over the next time."""
 
+UNANSWERED = "Unanswered"
+
 
 class Retirer(Protocol):
     """Whoever can have data moved off workers."""
@@ -94,9 +96,11 @@ class Executor:
         if expectation:
             self._expectations.expect(key, expectation, self._clock())
         outcome = await self._attempt(action)
-        # Whether something took effect that failed or got no answer only the cache can tell.
         if expectation and outcome.state in ("again", "refused"):
             self._expectations.drop(expectation)
+        elif expectation and outcome.state == "failed" and outcome.reason != UNANSWERED:
+            # What got no answer at all may still take effect, so that is waited for a while.
+            self._expectations.doubt(expectation)
         return [outcome]
 
     async def _attempt(self, action: Create | Patch | Delete) -> Outcome:
@@ -113,7 +117,7 @@ class Executor:
         except ApiError as error:
             return Outcome(action, "refused", error.reason or type(error).__name__, error.message)
         except KubeError as error:
-            return Outcome(action, "failed", type(error).__name__, str(error))
+            return Outcome(action, "failed", UNANSWERED, str(error))
 
     async def _create(self, action: Create) -> Outcome:
         try:

@@ -64,6 +64,12 @@ class Expectations:
         if not waiting:
             del self._since[key]
 
+    def doubt(self, expectation: Expectation) -> None:
+        """Let a change that may or may not have taken effect be asked about at once."""
+        key = self._keys.get(expectation)
+        if key is not None:
+            self._since[key][expectation] = float("-inf")
+
     def shown(self, old: Manifest | None, new: Manifest | None) -> None:
         """Take note of a change in the cache."""
         pod = new or old

@@ -20,7 +20,7 @@ from dask_gpu_k8s.operator.actions import (
     soonest,
 )
 from dask_gpu_k8s.operator.objects import replicas_of
-from dask_gpu_k8s.operator.pods import is_ready
+from dask_gpu_k8s.operator.pods import is_marked, is_ready, is_terminating
 from dask_gpu_k8s.operator.refusals import RETRY_REFUSED, is_refused_for_good
 from dask_gpu_k8s.operator.workergroup import Observed
 from dask_gpu_k8s.operator.workergroup_plan import RETRY_KEPT, RETRY_MOVING
@@ -87,7 +87,10 @@ def _plain(refusal: Outcome) -> str:
 def _scaling_down(seen: Observed, outcomes: list[Outcome]) -> tuple[str, str, str]:
     kept = [pod for outcome in outcomes for pod in outcome.kept]
     excess = len(seen.leaving) + max(0, len(seen.counted) - replicas_of(seen.group))
+    ending = sum(is_marked(each.pod) and is_terminating(each.pod) for each in seen.candidates)
     if not excess:
+        if ending:
+            return "True", "Ending", f"{ending} workers are ending."
         return "False", "Settled", "No worker is to go."
     if seen.unreachable:
         return (

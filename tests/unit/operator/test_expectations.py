@@ -51,6 +51,13 @@ def test_it_is_overdue_after_a_while():
     assert not expectations.is_overdue(Key("DaskWorkerGroup", "ns", "other"), 999)
 
 
+def test_what_is_in_doubt_is_asked_about_at_once():
+    expectations = expecting("create")
+    expectations.doubt(Expectation("create", "ns", name_of(0)))
+    assert expectations.is_overdue(KEY, 100)
+    expectations.doubt(Expectation("create", "ns", name_of(5)))
+
+
 @pytest.mark.parametrize(
     ("change", "live", "is_open"),
     [

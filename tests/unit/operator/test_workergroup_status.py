@@ -97,6 +97,13 @@ def test_workers_whose_data_nobody_takes_stay_and_it_is_said():
     assert said.wake_after == RETRY_KEPT
 
 
+def test_a_group_is_settled_when_what_is_to_go_has_gone():
+    ending = a_view([a_worker(0), a_worker(1, marked="x", deleted=True)], 1)
+    assert find(conclude(ending, Plan(), [], NOW).status["conditions"], "ScalingDown")["reason"] == "Ending"
+    gone = a_view([a_worker(0)], 1)
+    assert find(conclude(gone, Plan(), [], NOW).status["conditions"], "ScalingDown")["status"] == "False"
+
+
 def test_data_on_its_way_is_waited_for():
     seen = a_view([a_worker(0), a_worker(1, marked="x")], 1, workers={**facts(0), **facts(1)})
     said = conclude(seen, Plan(), [Outcome(Retire(SCHEDULER, ()), "done", moving=("w",))], NOW)

@@ -1,0 +1,151 @@
+"""What we send to schedulers, answered by real ones of whatever version is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from distributed import Client, Scheduler, Worker
+
+from dask_gpu_k8s.operator.facts import SchedulerAt, SchedulerUnreachable
+from dask_gpu_k8s.operator.scheduler_api import SchedulerApi
+from tests.integration.operator.conftest import eventually
+
+
+@pytest.fixture
+async def dask() -> AsyncIterator[tuple[Scheduler, list[Worker], Client]]:
+    """Start a scheduler, three workers and a client in this process."""
+    options: dict[str, Any] = {"dashboard": False}
+    async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+        address = scheduler.address
+        workers = [Worker(address, name=f"w-{i}", host="127.0.0.1", nthreads=1, **options) for i in range(3)]
+        async with workers[0], workers[1], workers[2], Client(address, asynchronous=True) as client:
+            yield scheduler, workers, client
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[SchedulerApi]:
+    # No Kubernetes here: it would only be asked to forward a port.
+    api = SchedulerApi(None, direct=True, timeout=5, patience=5)  # type: ignore[arg-type]
+    yield api
+    await api.close()
+
+
+def where(scheduler: Scheduler) -> SchedulerAt:
+    # There is no Service of this name, so the Pod's address is what works.
+    return SchedulerAt("ns", "foo", "foo-scheduler", "u", "127.0.0.1", scheduler.port, 8786)
+
+
+async def test_workers(dask, api):
+    scheduler, workers, client = dask
+    held = await client.scatter([b"x" * 1000], workers=[workers[1].address])
+    workers[2].status = type(workers[2].status).paused
+    for worker in workers:
+        await worker.heartbeat()
+    await eventually(lambda: _has_paused(scheduler))
+    facts = await api.workers(where(scheduler))
+    assert {facts[worker.address].name for worker in workers} == {"w-0", "w-1", "w-2"}
+    assert facts[workers[1].address].host == "127.0.0.1"
+    assert facts[workers[1].address].nbytes >= 1000
+    assert facts[workers[0].address].nbytes == 0
+    assert [facts[worker.address].running for worker in workers] == [True, True, False]
+    assert all(fact.tasks == 0 for fact in facts.values())
+    assert held
+
+
+async def _has_paused(scheduler: Scheduler) -> bool:
+    return any(state.status.name == "paused" for state in scheduler.workers.values())
+
+
+def _wait(path: str) -> None:
+    with open(path):  # a pipe: opening it lasts until somebody writes
+        pass
+
+
+async def test_a_busy_worker_has_tasks(dask, api, tmp_path):
+    scheduler, workers, client = dask
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    future = client.submit(_wait, str(pipe), workers=[workers[0].address])
+    await eventually(lambda: _busy(workers[0], api, scheduler))
+    await asyncio.to_thread(pipe.write_text, "")
+    await future
+
+
+async def _busy(worker: Worker, api: SchedulerApi, scheduler: Scheduler) -> bool:
+    await worker.heartbeat()
+    return (await api.workers(where(scheduler)))[worker.address].tasks == 1
+
+
+async def test_data_moves_off_a_retiring_worker_which_stays_and_it_can_be_asked_again(dask, api):
+    scheduler, workers, client = dask
+    (future,) = await client.scatter([b"x" * 1000], workers=[workers[0].address])
+    for _ in range(2):
+        answer = await api.retire(where(scheduler), [workers[0].address])
+        assert answer.retired == {workers[0].address}
+    assert len(scheduler.workers) == 3
+    assert scheduler.workers[workers[0].address].status.name == "closing_gracefully"
+    assert workers[0].address not in next(iter((await client.who_has(future)).values()))
+
+
+async def test_a_worker_whose_data_nobody_can_take_is_kept_the_others_retire(dask, api):
+    scheduler, workers, client = dask
+    held = await client.scatter([b"x" * 1000], workers=[workers[0].address])
+    answer = await api.retire(where(scheduler), [worker.address for worker in workers])
+    assert answer.kept == {workers[0].address}
+    assert answer.retired == {workers[1].address, workers[2].address}
+    assert held
+
+
+async def test_a_worker_that_is_gone_is_not_said_to_have_retired(dask, api):
+    scheduler, *_ = dask
+    assert (await api.retire(where(scheduler), ["tcp://127.0.0.1:1"])).kept == {"tcp://127.0.0.1:1"}
+
+
+async def test_data_that_takes_long_is_asked_for_once_and_waited_for_again(dask, monkeypatch):
+    scheduler, workers, _ = dask
+    calls, may_end = [], asyncio.Event()
+    retire = scheduler.retire_workers
+
+    async def slowly(**arguments: Any) -> Any:
+        calls.append(arguments["workers"])
+        await may_end.wait()
+        return await retire(**arguments)
+
+    monkeypatch.setitem(scheduler.handlers, "retire_workers", slowly)
+    api = SchedulerApi(None, direct=True, timeout=5, patience=0.05)  # type: ignore[arg-type]
+    first, second = workers[0].address, workers[1].address
+    assert (await api.retire(where(scheduler), [first])).moving == {first}
+    assert (await api.retire(where(scheduler), [first, second])).moving == {first, second}
+    may_end.set()
+    api._patience = 5
+    assert (await api.retire(where(scheduler), [first, second])).retired == {first, second}
+    assert [list(addresses) for addresses in calls] == [[first], [second]]
+    await api.close()
+
+
+@pytest.mark.parametrize("answer", [None, b"", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"])
+async def test_what_does_not_answer_as_a_scheduler_does(answer):
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answer is None:
+            await reader.read()
+        else:
+            writer.write(answer)
+        writer.close()
+
+    api = SchedulerApi(None, direct=True, timeout=0.2, patience=5)  # type: ignore[arg-type]
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        at = SchedulerAt("ns", "foo", "p", "u", "127.0.0.1", server.sockets[0].getsockname()[1], 8786)
+        with pytest.raises(SchedulerUnreachable, match=r"."):
+            await api.workers(at)
+        with pytest.raises(SchedulerUnreachable, match=r"."):
+            await api.retire(at, ["tcp://x:1"])
+    await api.close()
+
+
+async def test_nobody_there(api):
+    with pytest.raises(SchedulerUnreachable, match=r"refused|Connect"):
+        await api.workers(SchedulerAt("ns", "foo", "p", "u", "127.0.0.1", 1, 8786))

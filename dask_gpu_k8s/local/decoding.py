@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dask_gpu_k8s.api.schema import apply_defaults, prune, unknown_fields, validate
+from dask_gpu_k8s.api.schema import SchemaError, apply_defaults, prune, unknown_fields, validate
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.errors import Cause, StatusError, bad_request
 from dask_gpu_k8s.local.kinds import Kind
@@ -53,13 +53,18 @@ def decode(
         return kind.fill(obj, old), []
     _report_unknown(kind, schema, obj, options)
     obj = apply_defaults(schema, prune(schema, obj))
-    errors = validate(schema, obj)
+    errors = [error for error in validate(schema, obj) if not _judged_elsewhere(error)]
     if not kind.custom:
         # Duplicates in lists are judged kind by kind: Kubernetes bears most of them.
         errors = [error for error in errors if error.reason != "FieldValueDuplicate"]
-        _refuse_wrong_types(kind, errors)
+        _refuse_unreadable(kind, errors)
         obj = kind.fill(obj, old)
     return obj, [Cause(error.path, error.message, error.reason) for error in errors]
+
+
+def _judged_elsewhere(error: SchemaError) -> bool:
+    """Say whether the checks of metadata report the same: an owner reference without one of its parts."""
+    return error.path.startswith("metadata.ownerReferences") and error.reason == "FieldValueRequired"
 
 
 def _identified(kind: Kind, sent: Any) -> Manifest:
@@ -106,8 +111,17 @@ def _cannot_be_handled(kind: Kind, why: str) -> StatusError:
     return bad_request(f'{name} in version "{kind.resource.version}" cannot be handled as a {name}: {why}')
 
 
-def _refuse_wrong_types(kind: Kind, errors: list[Any]) -> None:
+def _refuse_unreadable(kind: Kind, errors: list[SchemaError]) -> None:
     """Refuse as a typed decoder does: it cannot even read such an object, so nothing else is judged."""
-    wrong = [error for error in errors if error.reason == "FieldValueTypeInvalid"]
+    wrong = [error for error in errors if error.reason != "FieldValueRequired"]
     if wrong:
-        raise _cannot_be_handled(kind, "; ".join(f"json: {error.path}: {error.message}" for error in wrong))
+        raise _cannot_be_handled(kind, "; ".join(_in_words(error) for error in wrong))
+
+
+def _in_words(error: SchemaError) -> str:
+    if "must be a quantity" in error.message:
+        expression = "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+        return f"quantities must match the regular expression {expression} ({error.path}: {error.message})"
+    if "must be base64" in error.message:
+        return f"illegal base64 data ({error.path})"
+    return f"json: cannot read {error.path}: {error.message}"

@@ -15,7 +15,7 @@ from dask_gpu_k8s.local.options import DeleteOptions
 from dask_gpu_k8s.local.reads import Reads
 from dask_gpu_k8s.local.store import Store
 
-PROPAGATIONS = ("Background", "Foreground", "Orphan")
+PROPAGATIONS = ("Foreground", "Background", "Orphan")
 
 
 class Deletion:
@@ -56,11 +56,8 @@ class Deletion:
 def _check_propagation(propagation: str | None) -> None:
     if propagation and propagation not in PROPAGATIONS:
         supported = ", ".join(f'"{name}"' for name in (*PROPAGATIONS, "nil"))
-        text = (
-            'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: '
-            f'"{propagation}": supported values: {supported}'
-        )
-        raise errors.StatusError(422, "Invalid", text)
+        text = f'Unsupported value: "{propagation}": supported values: {supported}'
+        raise errors.invalid_options("DeleteOptions", "propagationPolicy", text)
 
 
 def _finalizers(old: Manifest, propagation: str | None) -> list[str]:

@@ -135,6 +135,31 @@ def invalid(resource: Resource, name: str, causes: Iterable[Cause]) -> StatusErr
     return StatusError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
 
 
+def unconditional(resource: Resource, name: str) -> StatusError:
+    """422: an update of this kind has to name the version that it is based on."""
+    field, text = "metadata.resourceVersion", "Invalid value: 0: must be specified for an update"
+    cause = {"reason": "FieldValueInvalid", "message": text, "field": field}
+    details = {**_details(resource, name), "causes": [cause]}
+    message = f'{resource.full_name} "{name}" is invalid: {field}: {text}'
+    return StatusError(422, "Invalid", message, details)
+
+
+def unfit_patch(patch: str, why: str) -> StatusError:
+    """422: what a patch leads to cannot be decoded."""
+    text = f'Invalid value: "{patch}": {why}'
+    cause = {"reason": "FieldValueInvalid", "message": text, "field": "patch"}
+    return StatusError(422, "Invalid", f' "" is invalid: patch: {text}', {"causes": [cause]})
+
+
+def invalid_options(what: str, field: str, message: str) -> StatusError:
+    """422: the parameters of a request, e.g. its ``ListOptions``, are wrong or contradict each other."""
+    reasons = {"Unsupported value": "FieldValueNotSupported", "Forbidden": "FieldValueForbidden"}
+    reason = reasons.get(message.partition(":")[0], "FieldValueInvalid")
+    cause = {"reason": reason, "message": message, "field": field}
+    details = {"group": "meta.k8s.io", "kind": what, "causes": [cause]}
+    return StatusError(422, "Invalid", f'{what}.meta.k8s.io "" is invalid: {field}: {message}', details)
+
+
 def expired(message: str) -> StatusError:
     """410: the asked resourceVersion lies before what the server remembers."""
     return StatusError(410, "Expired", message)

@@ -95,11 +95,13 @@ def check(metadata: Manifest, old: Manifest | None) -> list[Cause]:
     """Say what is wrong with labels, annotations, finalizers and owners."""
     causes = naming.check_labels(metadata.get("labels") or {})
     causes += naming.check_annotations(metadata.get("annotations") or {})
-    for finalizer in metadata.get("finalizers") or ():
+    for index, finalizer in enumerate(metadata.get("finalizers") or ()):
         if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
             text = "name is neither a standard finalizer name nor is it fully qualified"
-            causes.append(Cause("metadata.finalizers", f'Invalid value: "{finalizer}": {text}'))
+            causes.append(Cause(f"metadata.finalizers[{index}]", f'Invalid value: "{finalizer}": {text}'))
     causes += _check_owners(metadata.get("ownerReferences") or [])
+    if old and metadata.get("uid", old["uid"]) != old["uid"]:
+        causes.append(Cause("metadata.uid", f'Invalid value: "{metadata["uid"]}": field is immutable'))
     if old and old.get("deletionTimestamp"):
         added = set(metadata.get("finalizers") or ()) - set(old.get("finalizers") or ())
         if added:
@@ -114,12 +116,8 @@ def check(metadata: Manifest, old: Manifest | None) -> list[Cause]:
 
 def _check_owners(owners: list[Manifest]) -> list[Cause]:
     causes = [
-        Cause(
-            f"metadata.ownerReferences[{index}].{key}",
-            "Required value: must not be empty",
-            "FieldValueRequired",
-        )
-        for index, owner in enumerate(owners)
+        Cause(f"metadata.ownerReferences.{key}", 'Invalid value: "": must not be empty')
+        for owner in owners
         for key in ("apiVersion", "kind", "name", "uid")
         if not owner.get(key)
     ]
@@ -131,12 +129,20 @@ def _check_owners(owners: list[Manifest]) -> list[Cause]:
 
 
 def check_preconditions(kind: Kind, obj: Manifest, uid: str | None, version: str | None) -> None:
-    """Refuse with 409 if an object is not the one that the client means."""
+    """Refuse with 409 to delete an object that is not the one that the client means."""
     metadata = obj["metadata"]
-    for what, wanted, found in (
-        ("UID", uid, metadata["uid"]),
-        ("ResourceVersion", version, metadata["resourceVersion"]),
+    for what, wanted, found, guess in (
+        ("UID", uid, metadata["uid"], "deleted and then recreated"),
+        ("ResourceVersion", version, metadata["resourceVersion"], "modified"),
     ):
         if wanted and wanted != found:
-            text = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
-            raise conflict(kind.resource, metadata["name"], text)
+            text = f"the {what} in the precondition ({wanted}) does not match the {what} in record ({found})"
+            raise conflict(kind.resource, metadata["name"], f"{text}. The object might have been {guess}")
+
+
+def check_uid(kind: Kind, old: Manifest, sent: Manifest) -> None:
+    """Refuse with 409 to replace an object that is not the one that the client means."""
+    wanted, found = sent.get("uid"), old["uid"]
+    if wanted and wanted != found:
+        text = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+        raise conflict(kind.resource, old["name"], text)

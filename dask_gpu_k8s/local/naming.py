@@ -21,7 +21,7 @@ _LABEL_VALUE = f"({_QUALIFIED})?"
 
 
 def _used(pattern: str, *examples: str) -> str:
-    shown = ", ".join([f"'{example}'" for example in examples])
+    shown = ",  or ".join([f"'{example}'" for example in examples])
     return f"(e.g. {shown}, regex used for validation is '{pattern}')"
 
 

@@ -52,9 +52,11 @@ def apply_patch(kind: Kind, old: Manifest, patch: Any, how: str) -> Manifest:
         )
     try:
         if how == "json":
+            if not isinstance(patch, list):
+                raise bad_request("error decoding patch: a JSON patch must be a list of operations")
             return _object(json_patch(old, patch))
         if not isinstance(patch, dict):
-            raise bad_request(f"a {how} patch must be a JSON object")
+            raise bad_request(f"error decoding patch: a {how} patch must be a JSON object")
         if how == "merge":
             return _object(merge_patch(old, patch))
         return strategic_merge(kind.schema() or {}, old, patch)

@@ -15,7 +15,7 @@ from dask_gpu_k8s.local import naming
 from dask_gpu_k8s.local.errors import Cause
 
 _CHOICES = {
-    "restartPolicy": ("Always", "Never", "OnFailure"),
+    "restartPolicy": ("Always", "OnFailure", "Never"),
     "dnsPolicy": ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
 }
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -107,11 +107,11 @@ def _check_resources(resources: Manifest, path: str) -> Iterator[Cause]:
             wanted, limit = parse_quantity(amount), parse_quantity(limits[name])
         except ValueError:
             continue
-        if wanted > limit:
-            text = f'Invalid value: "{amount}": must be less than or equal to {name} limit of {limits[name]}'
-            yield Cause(where, text)
-        elif counted and wanted != limit:
+        if counted and wanted != limit:
             text = f'Invalid value: "{amount}": must be equal to {name} limit of {limits[name]}'
+            yield Cause(where, text)
+        elif wanted > limit:
+            text = f'Invalid value: "{amount}": must be less than or equal to {name} limit of {limits[name]}'
             yield Cause(where, text)
 
 

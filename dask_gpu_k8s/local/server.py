@@ -13,7 +13,7 @@ from aiohttp import web
 from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.local.api import Api
 from dask_gpu_k8s.local.controllers import Controllers
-from dask_gpu_k8s.local.errors import StatusError, no_such_path
+from dask_gpu_k8s.local.errors import StatusError, method_not_allowed
 from dask_gpu_k8s.local.http.answers import refusal
 from dask_gpu_k8s.local.http.meta import OPEN, Meta
 from dask_gpu_k8s.local.http.objects import Objects, check_place, form_of, read_list
@@ -128,7 +128,7 @@ class Server:
         kind = self._api.registry.find(target.group, target.version, target.plural)
         check_place(kind, target, request.method)
         if "list" not in kind.verbs:
-            raise no_such_path()
+            raise method_not_allowed()
         asked, form = list_query(request.query), form_of(request)
         if not asked.watch:
             return read_list(self._api, kind, target, asked, form)

@@ -168,10 +168,11 @@ def _check_ports(spec: Manifest) -> Iterator[Cause]:
         if name and name in seen:
             yield Cause(f"{path}.name", f'Duplicate value: "{name}"', "FieldValueDuplicate")
         seen.add(name)
-        number = port.get("port")
-        if isinstance(number, int) and not 0 < number < 65536:
-            text = f"Invalid value: {number}: must be between 1 and 65535, inclusive"
-            yield Cause(f"{path}.port", text)
+        for key in ("port", "targetPort"):
+            number = port.get(key)
+            if isinstance(number, int) and not 0 < number < 65536:
+                text = f"Invalid value: {number}: must be between 1 and 65535, inclusive"
+                yield Cause(f"{path}.{key}", text)
 
 
 def start(service: Manifest) -> Manifest:

@@ -36,6 +36,8 @@ class Writes:
         """Store a new object."""
         obj, causes = decode(kind, detached(sent), options, None)
         metadata.check_place(kind, obj, namespace)
+        if kind.resource.namespaced:
+            obj["metadata"] = {**obj["metadata"], "namespace": namespace}
         meta = obj["metadata"]
         name, prefix = meta.get("name") or "", meta.get("generateName") or ""
         causes = metadata.check_name(kind, name, prefix) + metadata.check(meta, None) + causes
@@ -80,7 +82,7 @@ class Writes:
         if self._store.get(kind.table, key) is None and kind.created_by_update and sub is None:
             return self.create(kind, namespace, sent, options)
         old = self._reads.stored(kind, namespace, name)
-        return self._change(kind, old, detached(sent), sub, options, conditional=kind.needs_version)
+        return self._change(kind, old, detached(sent), sub, options, replaces=True)
 
     def patch(
         self,
@@ -93,7 +95,7 @@ class Writes:
     ) -> Manifest:
         """Change the object `old` as a patch says."""
         changed = apply_patch(kind, old, patch, how)
-        return self._change(kind, old, changed, sub, options, conditional=False)
+        return self._change(kind, old, changed, sub, options, replaces=False)
 
     def _change(
         self,
@@ -103,28 +105,26 @@ class Writes:
         sub: str | None,
         options: WriteOptions,
         *,
-        conditional: bool,
+        replaces: bool,
     ) -> Manifest:
         obj, causes = decode(kind, sent, options, old)
         before = old["metadata"]
         name = before["name"]
         metadata.check_place(kind, obj, before.get("namespace"), name)
-        self._check_version(kind, obj["metadata"], before, conditional)
+        self._check_version(kind, obj["metadata"], before, replaces)
         new = _status_replaced(old, obj) if sub == "status" else _all_but_status_replaced(kind, old, obj)
         if sub != "status":
-            causes += metadata.check(new["metadata"], before) + kind.check(new, old)
+            causes += metadata.check(obj["metadata"], before) + kind.check(new, old)
         if causes:
             raise errors.invalid(kind.resource, name, causes)
         return self.finish(kind, old, _with_generation(kind, old, new), options.dry_run)
 
-    def _check_version(self, kind: Kind, sent: Manifest, old: Manifest, conditional: bool) -> None:
+    def _check_version(self, kind: Kind, sent: Manifest, old: Manifest, replaces: bool) -> None:
         version = sent.get("resourceVersion")
-        if conditional and not version:
-            cause = errors.Cause(
-                "metadata.resourceVersion", "Invalid value: 0: must be specified for an update"
-            )
-            raise errors.invalid(kind.resource, old["name"], [cause])
-        metadata.check_preconditions(kind, {"metadata": old}, sent.get("uid"), None)
+        if replaces and kind.needs_version and not version:
+            raise errors.unconditional(kind.resource, old["name"])
+        if replaces:
+            metadata.check_uid(kind, old, sent)
         if version and version not in ("0", old["resourceVersion"]):
             raise errors.stale(kind.resource, old["name"])
 

@@ -103,10 +103,13 @@ class Objects:
             )
             return json_answer(encode(self._formed(kind, new, form)), 200, warnings)
         if request.method == "PUT" and target.name is not None:
-            new = self._replace(request, kind, target, await _sent(request), warnings)
-            return json_answer(encode(self._formed(kind, new, form)), 200, warnings)
+            sent = await _sent(request)
+            is_new = self._api.store.get(kind.table, (target.namespace or "", target.name)) is None
+            new = self._replace(request, kind, target, sent, warnings)
+            return json_answer(encode(self._formed(kind, new, form)), 201 if is_new else 200, warnings)
         if request.method == "POST":
-            new = self._create(request, kind, target, await _sent(request), warnings)
+            sent = {} if not kind.stored and request.content_type == _PROTOBUF else await _sent(request)
+            new = self._create(request, kind, target, sent, warnings)
             return json_answer(encode(self._formed(kind, new, form)), 201, warnings)
         raise method_not_allowed()
 
@@ -181,6 +184,10 @@ class Objects:
             meta = entry.obj["metadata"]
             self._api.remove(kind.resource, meta.get("namespace"), meta["name"], options)
         return answer
+
+
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
+"""In which kubectl asks what it may do. Whatever it asks, the answer is the same, so it is not read."""
 
 
 async def _sent(request: web.BaseRequest) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.kube.websocket import EXEC_PROTOCOL, PORT_FORWARD_PROTOCOL
+from dask_gpu_k8s.kube.websocket import EXEC_PROTOCOL, PORT_FORWARD_PROTOCOL, ExecServer
 from dask_gpu_k8s.local.errors import StatusError, bad_request, method_not_allowed
 from dask_gpu_k8s.local.http.exec import run_exec
 from dask_gpu_k8s.local.http.portforward import run_port_forward
@@ -60,10 +60,6 @@ class PodRequests:
             raise StatusError(405, "MethodNotAllowed", f"pods/{sub} is not supported by this server")
         if request.method not in ("GET", "POST"):
             raise method_not_allowed()
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            raise bad_request(
-                f"unable to upgrade: pods/{sub} is served over WebSocket only (not {_upgrade(request)})"
-            )
         if sub == "exec":
             return await self._exec(request, pod)
         return await self._port_forward(request, pod)
@@ -106,13 +102,17 @@ class PodRequests:
             stderr=flag(query, "stderr"),
             tty=flag(query, "tty"),
         )
-        process = await self._streams.exec(pod, container, command, options)
+        _check_upgrade(request, EXEC_PROTOCOLS)
         socket = web.WebSocketResponse(protocols=EXEC_PROTOCOLS, max_msg_size=0)
+        await socket.prepare(request)
         try:
-            await socket.prepare(request)
-            await run_exec(socket, process)
-        finally:
-            process.kill()
+            process = await self._streams.exec(pod, container, command, options)
+        except (StatusError, OSError) as error:
+            # Told on the stream, as a kubelet does: kubectl takes a refused upgrade for an old server.
+            await socket.send_bytes(ExecServer().failure(f"error executing command in container: {error}"))
+            await socket.close()
+            return socket
+        await run_exec(socket, process)
         return socket
 
     async def _port_forward(self, request: web.BaseRequest, pod: Manifest) -> web.StreamResponse:
@@ -122,13 +122,22 @@ class PodRequests:
         if pod.get("status", {}).get("phase") != "Running":
             name = pod["metadata"]["name"]
             raise bad_request(f"unable to forward port because pod {name} is not running")
-        if PORT_FORWARD_PROTOCOL not in request.headers.get("Sec-WebSocket-Protocol", ""):
-            raise bad_request(f"port-forward needs the WebSocket protocol {PORT_FORWARD_PROTOCOL}")
-        socket = web.WebSocketResponse(protocols=(PORT_FORWARD_PROTOCOL,), max_msg_size=0)
+        protocols = (PORT_FORWARD_PROTOCOL,)
+        _check_upgrade(request, protocols)
+        socket = web.WebSocketResponse(protocols=protocols, max_msg_size=0)
         await socket.prepare(request)
         await run_port_forward(socket, self._streams, pod, [int(text) for text in texts])
         return socket
 
 
-def _upgrade(request: web.BaseRequest) -> str:
-    return request.headers.get("Upgrade") or "a plain request"
+def _check_upgrade(request: web.BaseRequest, protocols: tuple[str, ...]) -> None:
+    """Refuse what is no WebSocket, or one that speaks nothing we do."""
+    upgrade = request.headers.get("Upgrade", "")
+    if upgrade.lower() != "websocket":
+        shown = upgrade or "a plain request"
+        raise bad_request(f"unable to upgrade: this is served over WebSocket only (not {shown})")
+    offered = {name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")}
+    if not offered.intersection(protocols):
+        raise bad_request(
+            f"unable to upgrade: none of the WebSocket protocols {', '.join(protocols)} offered"
+        )

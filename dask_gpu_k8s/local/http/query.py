@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dask_gpu_k8s.local.errors import StatusError, bad_request
+from dask_gpu_k8s.local.errors import bad_request, invalid_options
 from dask_gpu_k8s.local.options import DeleteOptions, WriteOptions
 
 
@@ -46,17 +46,11 @@ def number(query: Query, name: str) -> int | None:
         raise bad_request(f"{name} must be a number, not {text!r}") from None
 
 
-def _invalid(what: str, field: str, message: str) -> StatusError:
-    cause = {"reason": "FieldValueInvalid", "message": message, "field": field}
-    details = {"group": "meta.k8s.io", "kind": what, "causes": [cause]}
-    return StatusError(422, "Invalid", f'{what}.meta.k8s.io "" is invalid: {field}: {message}', details)
-
-
 def _dry_run(values: list[str], what: str) -> bool:
     wrong = [value for value in values if value not in ("", "All")]
     if wrong:
         text = f'Unsupported value: ["{wrong[0]}"]: supported values: "All"'
-        raise _invalid(what, "dryRun", text)
+        raise invalid_options(what, "dryRun", text)
     return "All" in values
 
 
@@ -69,7 +63,7 @@ def write_options(method: str, query: Query, warn: Callable[[str], None]) -> Wri
     validation = query.get("fieldValidation", "") or "Warn"
     if validation not in ("Ignore", "Warn", "Strict"):
         text = f'Unsupported value: "{validation}": supported values: "", "Ignore", "Strict", "Warn"'
-        raise _invalid(what, "fieldValidation", text)
+        raise invalid_options(what, "fieldValidation", text)
     return WriteOptions(validation, _dry_run(query.getall("dryRun", []), what), warn)
 
 
@@ -158,21 +152,23 @@ def _check_match(match: str, version: int | None, watch: bool, initial: str) -> 
     field = "resourceVersionMatch"
     if match not in ("", "Exact", "NotOlderThan"):
         text = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
-        raise _invalid("ListOptions", field, text)
+        raise invalid_options("ListOptions", field, text)
     if watch:
-        if bool(initial) != bool(match):
-            text = "Forbidden: resourceVersionMatch and sendInitialEvents of a watch go together"
-            raise _invalid("ListOptions", field, text)
-        if match == "Exact":
+        if match and not initial:
+            text = (
+                "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            )
+            raise invalid_options("ListOptions", field, text)
+        if initial and match != "NotOlderThan":
             text = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-            raise _invalid("ListOptions", field, text)
+            raise invalid_options("ListOptions", field, text)
         return
     if initial:
         text = "Forbidden: sendInitialEvents is forbidden for list"
-        raise _invalid("ListOptions", "sendInitialEvents", text)
+        raise invalid_options("ListOptions", "sendInitialEvents", text)
     if match and version is None:
         text = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
-        raise _invalid("ListOptions", field, text)
+        raise invalid_options("ListOptions", field, text)
     if match == "Exact" and version == 0:
         text = 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-        raise _invalid("ListOptions", field, text)
+        raise invalid_options("ListOptions", field, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import stat
@@ -109,7 +110,8 @@ _numbers = itertools.count(1)
 def kubernetes(kubeconfig: Path, request: pytest.FixtureRequest) -> Iterator[Kubernetes]:
     """Give the test a namespace of its own, and explain that namespace if the test fails."""
     kubernetes = Kubernetes(kubeconfig, f"test-{os.getpid()}-{next(_numbers)}")
-    kubernetes.kubectl("create", "namespace", kubernetes.namespace)
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kubernetes.namespace}}
+    kubernetes.kubectl("create", "-f", "-", stdin=json.dumps(namespace))
     yield kubernetes
     if getattr(request.node, "failed", False):
         print(kubernetes.explain())

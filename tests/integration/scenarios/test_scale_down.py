@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 SCALE_DOWN = """
-import subprocess, sys
+import pathlib, subprocess, sys
 from dask.distributed import Client, wait
 from dask_gpu_k8s import KubeCluster
 
 
 def make(i):
-    import pathlib, numpy
+    import numpy
     with open(LOG, "a") as log:
         log.write(f"{i}\\n")
     return numpy.full(10_000, i)
 
 
 def runs():
-    return sorted(int(line) for line in open(LOG))
+    return sorted(map(int, pathlib.Path(LOG).read_text().split()))
 
 
 LOG, *KUBECTL = sys.argv[1:]

@@ -168,6 +168,7 @@ def _stored_groups(now: Callable[[], datetime]) -> list[Kind]:
             has_status=True,
             has_generation=True,
             needs_version=True,
+            cleanup=crd.CLEANUP,
             fill=crd.fill,
             start=lambda obj: crd.start(obj, now()),
             check=crd.check,

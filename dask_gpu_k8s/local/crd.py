@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from dask_gpu_k8s.api.resources import CRD, Resource
+from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local import jsonpath, naming
 from dask_gpu_k8s.local.crd_schema import check_schema
@@ -19,7 +19,7 @@ from dask_gpu_k8s.local.metadata import timestamp
 from dask_gpu_k8s.local.table import custom_printer
 
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
-"""Finalizer of every CRD: its objects go first."""
+"""Finalizer of a CRD that is being deleted: its objects go first."""
 
 _NAMES = ("plural", "singular", "shortNames", "kind", "listKind", "categories")
 
@@ -84,7 +84,7 @@ def _check_versions(versions: list[Manifest]) -> list[Cause]:
         schema = (version.get("schema") or {}).get("openAPIV3Schema")
         if schema is None:
             where = f"{path}.schema.openAPIV3Schema"
-            causes.append(Cause(where, "Required value: schemas are required", "FieldValueRequired"))
+            causes.append(Cause(where, "Required value", "FieldValueRequired"))
         else:
             causes += check_schema(schema, f"{path}.schema.openAPIV3Schema")
         causes += _check_columns(version, path) + _check_scale(version, path)
@@ -129,8 +129,8 @@ def _check_unchanged(spec: Manifest, before: Manifest) -> list[Cause]:
 
 
 def start(crd: Manifest, now: datetime) -> Manifest:
-    """Give a new CRD its status and the finalizer that keeps it until its objects are gone."""
-    spec, meta = crd["spec"], crd["metadata"]
+    """Give a new CRD its status."""
+    spec = crd["spec"]
     storage = next(version["name"] for version in spec["versions"] if version["storage"])
     conditions = [
         {
@@ -150,8 +150,7 @@ def start(crd: Manifest, now: datetime) -> Manifest:
         "acceptedNames": {key: spec["names"][key] for key in _NAMES if key in spec["names"]},
         "storedVersions": [storage],
     }
-    finalizers = [name for name in meta.get("finalizers") or () if name != CLEANUP]
-    return {**crd, "metadata": {**meta, "finalizers": [*finalizers, CLEANUP]}, "status": status}
+    return {**crd, "status": status}
 
 
 def kinds_of(crd: Manifest) -> list[Kind]:
@@ -193,8 +192,3 @@ def _kind(spec: Manifest, version: Manifest, storage: str) -> Kind:
 
 def _scale(paths: dict[str, Any]) -> Scale:
     return Scale(paths["specReplicasPath"], paths["statusReplicasPath"], paths.get("labelSelectorPath"))
-
-
-def is_crd(kind: Kind) -> bool:
-    """Say whether a kind is that of CRDs themselves."""
-    return kind.resource == CRD

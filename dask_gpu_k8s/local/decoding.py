@@ -6,11 +6,12 @@ Source: Kubernetes' documentation, "API concepts: Field validation" and "Custom 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from dask_gpu_k8s.api.schema import SchemaError, apply_defaults, prune, unknown_fields, validate
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local.errors import Cause, StatusError, bad_request
+from dask_gpu_k8s.local.errors import Cause, StatusError, bad_request, invalid
 from dask_gpu_k8s.local.kinds import Kind
 from dask_gpu_k8s.local.options import WriteOptions
 from dask_gpu_k8s.local.store import encode
@@ -54,6 +55,7 @@ def decode(
     _report_unknown(kind, schema, obj, options)
     obj = apply_defaults(schema, prune(schema, obj))
     errors = [error for error in validate(schema, obj) if not _judged_elsewhere(error)]
+    _refuse_unreadable(kind, [error for error in errors if error.path.startswith("metadata.")])
     if not kind.custom:
         # Duplicates in lists are judged kind by kind: Kubernetes bears most of them.
         errors = [error for error in errors if error.reason != "FieldValueDuplicate"]
@@ -80,6 +82,9 @@ def _identified(kind: Kind, sent: Any) -> Manifest:
             f"the API version in the data ({version}) does not match the expected API version "
             f"({resource.api_version})"
         )
+    if name != resource.kind and kind.custom:
+        cause = Cause("kind", f'Invalid value: "{name}": must be {resource.kind}')
+        raise invalid(replace(resource, kind=name), str(_name_of(sent)), [cause])
     if name != resource.kind:
         raise bad_request(
             f'{name} in version "{resource.version}" cannot be handled as a {resource.kind}: '
@@ -94,6 +99,11 @@ def _identified(kind: Kind, sent: Any) -> Manifest:
         "metadata": sent.get("metadata") or {},
         **obj,
     }
+
+
+def _name_of(sent: Manifest) -> Any:
+    meta = sent.get("metadata")
+    return meta.get("name", "") if isinstance(meta, dict) else ""
 
 
 def _report_unknown(kind: Kind, schema: Manifest, obj: Manifest, options: WriteOptions) -> None:
@@ -113,7 +123,8 @@ def _cannot_be_handled(kind: Kind, why: str) -> StatusError:
 
 def _refuse_unreadable(kind: Kind, errors: list[SchemaError]) -> None:
     """Refuse as a typed decoder does: it cannot even read such an object, so nothing else is judged."""
-    wrong = [error for error in errors if error.reason != "FieldValueRequired"]
+    wrong = [error for error in errors if not kind.custom or error.reason == "FieldValueTypeInvalid"]
+    wrong = [error for error in wrong if error.reason != "FieldValueRequired"]
     if wrong:
         raise _cannot_be_handled(kind, "; ".join(_in_words(error) for error in wrong))
 

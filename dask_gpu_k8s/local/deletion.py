@@ -40,7 +40,7 @@ class Deletion:
         old = self._reads.stored(kind, namespace, name)
         metadata.check_preconditions(kind, old, options.uid, options.resource_version)
         grace = _grace(old, options.grace_seconds) if kind.graceful else 0
-        new = _marked(old, _finalizers(old, options.propagation), grace, self._now())
+        new = _marked(old, _finalizers(kind, old, options.propagation), grace, self._now())
         meta = new["metadata"]
         waits = grace > 0 or meta.get("finalizers") or _namespace_finalizers(new)
         if options.dry_run:
@@ -60,9 +60,11 @@ def _check_propagation(propagation: str | None) -> None:
         raise errors.invalid_options("DeleteOptions", "propagationPolicy", text)
 
 
-def _finalizers(old: Manifest, propagation: str | None) -> list[str]:
+def _finalizers(kind: Kind, old: Manifest, propagation: str | None) -> list[str]:
     """Put the collector's finalizers as the propagation asks; others are left as they are."""
     present = list(old["metadata"].get("finalizers") or ())
+    if kind.cleanup and "deletionTimestamp" not in old["metadata"]:
+        present = [*(name for name in present if name != kind.cleanup), kind.cleanup]
     if propagation is None:
         return present
     own = {"Foreground": metadata.FOREGROUND, "Orphan": metadata.ORPHAN}.get(propagation)

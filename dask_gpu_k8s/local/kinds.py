@@ -88,6 +88,8 @@ class Kind:
         A PUT to a name that is free creates.
     stored : bool
         Objects are kept; reviews are only answered.
+    cleanup : str
+        Finalizer that an object gets when its deletion begins; empty for none.
     graceful : bool
         Deletion waits for a node (Pods).
     listed_as : str
@@ -116,6 +118,7 @@ class Kind:
     needs_version: bool = False
     created_by_update: bool = False
     stored: bool = True
+    cleanup: str = ""
     graceful: bool = False
     listed_as: str = ""
     storage_version: str = ""

@@ -91,12 +91,14 @@ def check_name(kind: Kind, name: str, generate_name: str) -> list[Cause]:
     return [Cause("metadata.name", f'Invalid value: "{name}": {text}') for text in kind.name_rule(name)]
 
 
-def check(metadata: Manifest, old: Manifest | None) -> list[Cause]:
+def check(kind: Kind, metadata: Manifest, old: Manifest | None) -> list[Cause]:
     """Say what is wrong with labels, annotations, finalizers and owners."""
     causes = naming.check_labels(metadata.get("labels") or {})
     causes += naming.check_annotations(metadata.get("annotations") or {})
     for index, finalizer in enumerate(metadata.get("finalizers") or ()):
-        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+        # Only the core kinds insist on a qualified name.
+        core = kind.resource.group == ""
+        if core and "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
             text = "name is neither a standard finalizer name nor is it fully qualified"
             causes.append(Cause(f"metadata.finalizers[{index}]", f'Invalid value: "{finalizer}": {text}'))
     causes += _check_owners(metadata.get("ownerReferences") or [])

@@ -13,7 +13,7 @@ from dask_gpu_k8s.local.kinds import Kind
 from dask_gpu_k8s.local.options import WriteOptions
 from dask_gpu_k8s.local.patch import apply_patch
 from dask_gpu_k8s.local.reads import Reads
-from dask_gpu_k8s.local.store import Store
+from dask_gpu_k8s.local.store import Store, encode
 
 
 class Writes:
@@ -40,7 +40,7 @@ class Writes:
             obj["metadata"] = {**obj["metadata"], "namespace": namespace}
         meta = obj["metadata"]
         name, prefix = meta.get("name") or "", meta.get("generateName") or ""
-        causes = metadata.check_name(kind, name, prefix) + metadata.check(meta, None) + causes
+        causes = metadata.check_name(kind, name, prefix) + metadata.check(kind, meta, None) + causes
         if meta.get("resourceVersion"):
             raise errors.bad_request("resourceVersion should not be set on objects to be created")
         self._refuse_wrong_namespace(kind, namespace, name or prefix)
@@ -95,7 +95,14 @@ class Writes:
     ) -> Manifest:
         """Change the object `old` as a patch says."""
         changed = apply_patch(kind, old, patch, how)
-        return self._change(kind, old, changed, sub, options, replaces=False)
+        try:
+            return self._change(kind, old, changed, sub, options, replaces=False)
+        except errors.StatusError as error:
+            _, strict, fields = error.message.partition("strict decoding error: ")
+            if not strict:
+                raise
+            shown = encode(patch)[:500].decode(errors="replace")
+            raise errors.unfit_patch(shown, strict + fields) from None
 
     def _change(
         self,
@@ -114,7 +121,7 @@ class Writes:
         self._check_version(kind, obj["metadata"], before, replaces)
         new = _status_replaced(old, obj) if sub == "status" else _all_but_status_replaced(kind, old, obj)
         if sub != "status":
-            causes += metadata.check(obj["metadata"], before) + kind.check(new, old)
+            causes += metadata.check(kind, obj["metadata"], before) + kind.check(new, old)
         if causes:
             raise errors.invalid(kind.resource, name, causes)
         return self.finish(kind, old, _with_generation(kind, old, new), options.dry_run)

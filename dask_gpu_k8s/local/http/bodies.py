@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from dask_gpu_k8s.local import protobuf
 from dask_gpu_k8s.local.errors import StatusError, bad_request, unsupported_media_type
 from dask_gpu_k8s.local.patch import ACCEPTED, CONTENT_TYPES
 
@@ -29,10 +30,19 @@ def parse_body(content_type: str, body: bytes) -> Any:
         return parse_json(body)
     if content_type in ("application/yaml", "application/x-yaml", "text/yaml"):
         return _parse_yaml(body)
+    if content_type == protobuf.CONTENT_TYPE:
+        return _parse_protobuf(body)
     raise unsupported_media_type(
         "the body of the request was in an unknown format - accepted media types include: "
-        f"application/json, application/yaml (not {content_type})"
+        f"application/json, application/yaml, {protobuf.CONTENT_TYPE} (not {content_type})"
     )
+
+
+def _parse_protobuf(body: bytes) -> Any:
+    try:
+        return protobuf.decode(body)
+    except protobuf.BadProtobuf as error:
+        raise unsupported_media_type(str(error)) from error
 
 
 def parse_json(body: bytes) -> Any:

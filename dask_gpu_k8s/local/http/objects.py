@@ -108,8 +108,7 @@ class Objects:
             new = self._replace(request, kind, target, sent, warnings)
             return json_answer(encode(self._formed(kind, new, form)), 201 if is_new else 200, warnings)
         if request.method == "POST":
-            sent = {} if not kind.stored and request.content_type == _PROTOBUF else await _sent(request)
-            new = self._create(request, kind, target, sent, warnings)
+            new = self._create(request, kind, target, await _sent(request), warnings)
             return json_answer(encode(self._formed(kind, new, form)), 201, warnings)
         raise method_not_allowed()
 
@@ -184,10 +183,6 @@ class Objects:
             meta = entry.obj["metadata"]
             self._api.remove(kind.resource, meta.get("namespace"), meta["name"], options)
         return answer
-
-
-_PROTOBUF = "application/vnd.kubernetes.protobuf"
-"""In which kubectl asks what it may do. Whatever it asks, the answer is the same, so it is not read."""
 
 
 async def _sent(request: web.BaseRequest) -> Any:

@@ -1,8 +1,8 @@
 """Write dask_gpu_k8s/local/protobuf.json: how Kubernetes' own kinds are numbered in its protobuf encoding.
 
-``python scripts/make_protobuf.py MODULES`` reads the Go modules ``k8s.io/api`` and ``k8s.io/apimachinery`` below
-the folder MODULES (``go mod download k8s.io/api@v0.34.4`` fetches both). Of each message it keeps, by field number,
-the field's JSON name, its type and how it is written in JSON; nothing else.
+``python scripts/make_protobuf.py MODULES`` reads the Go modules ``k8s.io/api`` and ``k8s.io/apimachinery``
+below the folder MODULES (``go mod download k8s.io/api@v0.34.4`` fetches both). Of each message it keeps, by
+field number, the field's JSON name, its type and how it is written in JSON; nothing else.
 """
 
 from __future__ import annotations

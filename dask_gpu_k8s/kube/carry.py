@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket as network
 import time
 
 import aiohttp
@@ -26,6 +27,9 @@ QUIET_SECONDS = 1.0
 
 CLOSE_SECONDS = 1.0
 """How long the goodbye of a WebSocket may take."""
+
+ABANDON_SECONDS = 0.01
+"""The same where data may be on its way: the goodbye would have to wait behind all of it."""
 
 
 class ForwardFailed(KubeError):
@@ -64,11 +68,21 @@ async def carry(
     socket = await kube.websocket(
         POD, pod, namespace, "portforward", {"ports": port}, [PORT_FORWARD_PROTOCOL]
     )
+    peer = socket.get_extra_info("socket")
+    patience = ABANDON_SECONDS
     try:
         await _Relay(socket, reader, writer).run()
+        patience = CLOSE_SECONDS
     finally:
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(socket.close(), CLOSE_SECONDS)
+            await asyncio.wait_for(socket.close(), patience)
+        _hang_up(peer)
+
+
+def _hang_up(peer: network.socket | None) -> None:
+    if peer is not None:
+        with contextlib.suppress(OSError):
+            peer.shutdown(network.SHUT_RDWR)
 
 
 class _Relay:

@@ -59,7 +59,7 @@ class Plugin:
         """
         if self._identity is None or self._clock() >= self._valid_until:
             configuration, expiry = await _ask(self._source, self._context)
-            self._identity = _identity(configuration)
+            self._identity = _identity(configuration, self._context)
             self._valid_until = (
                 self._clock() + RECHECK_SECONDS
                 if expiry is None
@@ -92,9 +92,12 @@ async def _ask(source: str | Mapping[str, Any], context: str) -> tuple[Any, floa
     return configuration, expiry.timestamp() if expiry is not None else None
 
 
-def _identity(configuration: Any) -> Identity:
+def _identity(configuration: Any, context: str) -> Identity:
     authorization = configuration.api_key.get("BearerToken")
     certificate = None
     if configuration.cert_file and configuration.key_file:
         certificate = (Path(configuration.cert_file).read_bytes(), Path(configuration.key_file).read_bytes())
+    if not authorization and certificate is None:
+        # Older kubernetes_asyncio only logs that a plug-in failed.
+        raise NoConfig(f"The credentials plug-in of context {context!r} failed: it gave no credentials.")
     return Identity({"Authorization": authorization} if authorization else {}, certificate)

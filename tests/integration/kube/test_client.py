@@ -229,7 +229,7 @@ async def test_a_plugin_is_asked_again_after_a_refusal_whatever_the_verb(tmp_pat
 async def test_a_plugin_that_fails():
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "/no/such/program"}}
     async with KubeClient.connect(kubeconfig("http://127.0.0.1:9", user)) as kube:
-        with pytest.raises(errors.NoConfig, match=r"plug-in of context 'x' failed: .*no/such/program"):
+        with pytest.raises(errors.NoConfig, match="plug-in of context 'x' failed: "):
             await kube.get(POD, "p")
 
 

@@ -18,7 +18,7 @@ from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.portforward import PortForward
 from dask_gpu_k8s.kube.reflector import Reflector
 
-ECHO, SOURCE, SLOW, COUNT, REFUSED = 7000, 7001, 7002, 7003, 7009
+ECHO, SOURCE, SLOW, COUNT, STUCK, REFUSED = 7000, 7001, 7002, 7003, 7004, 7009
 
 PROGRAM = """
 import asyncio
@@ -53,8 +53,11 @@ async def count(reader, writer):
     writer.write(b"%d\\n" % sent)
     writer.close()
 
+async def stuck(reader, writer):
+    await asyncio.Event().wait()
+
 async def main():
-    for port, serve in enumerate((echo, source, slow, count), 7000):
+    for port, serve in enumerate((echo, source, slow, count, stuck), 7000):
         await asyncio.start_server(serve, "0.0.0.0", port)
     print("listening", flush=True)
     await asyncio.Event().wait()
@@ -254,3 +257,19 @@ async def test_a_local_port_may_be_chosen_and_may_be_taken(kube):
     async with PortForward(kube, "one", ECHO) as forward:
         with pytest.raises(OSError, match="address already in use"):
             await PortForward(kube, "one", ECHO, local_port=forward.local_port).start()
+
+
+async def test_a_pod_that_stops_reading_holds_the_local_side_back_and_can_be_left(kube):
+    async with PortForward(kube, "one", STUCK) as forward:
+        _, writer = await asyncio.open_connection("127.0.0.1", forward.local_port)
+
+        async def push():
+            while True:
+                writer.write(bytes(1 << 20))
+                await writer.drain()
+
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(push(), 1)
+        writer.transport.abort()
+        started = time.monotonic()
+    assert time.monotonic() - started < 2

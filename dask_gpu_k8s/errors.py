@@ -165,7 +165,9 @@ class VersionMismatch(DaskClusterError):
         Both versions of ``distributed``.
     """
 
-    def __init__(self, what: str, *, where: str = "", cure: str = "", client: str, scheduler: str) -> None:
+    def __init__(
+        self, what: str, *, where: str = "", cure: str = "", client: str = "", scheduler: str = ""
+    ) -> None:
         super().__init__(what, where=where, cure=cure)
         self.client = client
         self.scheduler = scheduler

@@ -19,6 +19,7 @@ from dask_gpu_k8s.local.node.addresses import Networks
 from dask_gpu_k8s.local.node.cluster_network import ClusterNetwork
 from dask_gpu_k8s.local.node.commands import Command, start_command
 from dask_gpu_k8s.local.node.devices import Gpus, find_gpus
+from dask_gpu_k8s.local.node.ends import start_error
 from dask_gpu_k8s.local.node.events import Events
 from dask_gpu_k8s.local.node.host import Host
 from dask_gpu_k8s.local.node.mirror import Mirror
@@ -208,7 +209,10 @@ class Node:
         run = self._worker(pod).current_run(container)
         if run is None:
             raise StatusError(500, "InternalError", f'container "{container}" is not running')
-        return await start_command(self._host.processes, run.launch, command, options)
+        try:
+            return await start_command(self._host.processes, run.launch, command, options)
+        except OSError as error:
+            raise type(error)(start_error(error)) from None
 
     async def connect(self, pod: Manifest, port: int) -> tuple[StreamReader, StreamWriter]:
         """Open a TCP connection to a port of a Pod; see `PodStreams`."""

@@ -19,9 +19,7 @@ class Cluster(Kubernetes):
     """What these tests ask of a cluster."""
 
     def apply(self, *objects) -> None:
-        self.kubectl(
-            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-        )
+        self.kubectl("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, objects)))
 
     def run(self, *command, name="p", container=None, meta=None, **spec) -> str:
         """Create a Pod that runs a command; return its name."""

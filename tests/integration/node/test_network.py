@@ -148,10 +148,6 @@ def test_the_users_own_sitecustomize_runs_too(cluster, tmp_path):
 
 
 def test_host_network_is_the_machines(cluster):
-    cluster.apply(
-        pod(
-            "p", {"hostNetwork": True, "containers": [{"name": "c", "image": "i", "command": ["sleep", "9"]}]}
-        )
-    )
+    cluster.run("sleep", "60", hostNetwork=True)
     cluster.wait("Ready")
     assert cluster.get("p")["status"]["podIP"] == "127.0.0.1"

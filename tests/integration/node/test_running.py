@@ -25,7 +25,7 @@ def test_run_to_completion(cluster):
 
 def test_exit_codes_and_signals(cluster):
     cluster.run("sh", "-c", "exit 3", name="three", restartPolicy="Never")
-    cluster.run("sh", "-c", "kill -9 $$", name="killed", restartPolicy="Never")
+    cluster.run("sh", "-c", "kill -9 $$$$", name="killed", restartPolicy="Never")
     for name, code, signal in (("three", 3, None), ("killed", 137, 9)):
         cluster.wait(FAILED, name)
         state = cluster.get(name)["status"]["containerStatuses"][0]["state"]["terminated"]

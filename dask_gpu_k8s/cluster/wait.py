@@ -26,20 +26,20 @@ LOOK_AGAIN_SECONDS = 1.0
 LOG_LINES = 10
 
 
-async def wait_for_operator(lookout: Lookout, timeout: float = OPERATOR_SECONDS) -> None:
+async def wait_for_operator(lookout: Lookout) -> None:
     """Wait until an operator has taken notice of a DaskCluster.
 
     Raises
     ------
     OperatorNotFound
-        After `timeout` seconds.
+        After `OPERATOR_SECONDS`.
     """
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + OPERATOR_SECONDS
     while not operator_has_seen(lookout.cluster):
         left = deadline - time.monotonic()
         if left <= 0:
             raise OperatorNotFound(
-                f"no operator has taken notice of it for {timeout:.0f} s",
+                f"no operator has taken notice of it for {OPERATOR_SECONDS:g} s",
                 where=lookout.where,
                 cure=f"Does one run, and does it serve the namespace {lookout.namespace!r}? {INSTALL}",
             )

@@ -29,7 +29,7 @@ print(json.dumps([[*alone], [*with_class]]))
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
-    """What a fresh interpreter has loaded with the package, what more with KubeCluster, and its home folder."""
+    """What a fresh interpreter loads with the package and then with KubeCluster, and its home folder."""
     home = tmp_path_factory.mktemp("home")
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, env={"HOME": str(home)}

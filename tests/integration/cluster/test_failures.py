@@ -1,0 +1,146 @@
+"""What a start that fails says, and that it leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+import pytest
+from distributed.core import Server
+
+from dask_gpu_k8s import KubeCluster, make_cluster_spec
+from dask_gpu_k8s.api.manifests import crds
+from dask_gpu_k8s.cluster import wait
+from dask_gpu_k8s.cluster.connect import open_comm
+from dask_gpu_k8s.errors import (
+    ClusterNotFound,
+    CRDsMissing,
+    InvalidArgument,
+    NoKubernetes,
+    OperatorNotFound,
+    StartFailed,
+    VersionMismatch,
+)
+from dask_gpu_k8s.local import LocalKubernetes
+
+
+def test_an_unknown_name(settings):
+    with pytest.raises(ClusterNotFound, match=r"/demo: there is no cluster of that name\. See which"):
+        KubeCluster.from_name(**settings)
+
+
+def test_an_unknown_namespace(settings):
+    settings["namespace"] = "nowhere"
+    with pytest.raises(InvalidArgument, match=r'namespaces "nowhere" not found. Create the namespace'):
+        KubeCluster(**settings)
+
+
+def test_kubernetes_does_not_answer(settings):
+    before = threading.active_count()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        settings["kubeconfig"] = {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": f"https://127.0.0.1:{taken.getsockname()[1]}"}}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+        }
+        with pytest.raises(NoKubernetes, match=r"/demo: the API server does not answer"):
+            KubeCluster(**settings)
+    assert threading.active_count() == before
+
+
+def test_an_image_that_only_the_server_finds_wrong(settings, clusters):
+    """What passes our own checks and not the server's is still said in one sentence."""
+    spec = make_cluster_spec("demo", "dask")
+    spec["metadata"]["labels"] = {"team": "not a label!"}
+    del settings["name"]
+    with pytest.raises(InvalidArgument, match="not a label!"):
+        KubeCluster(custom_cluster_spec=spec, **settings)
+    assert clusters() == []
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """A Kubernetes without custom resources and operator; the resources are added by a test."""
+    with LocalKubernetes() as kubernetes:
+        yield kubernetes
+
+
+def test_no_custom_resources_then_no_operator(bare, monkeypatch):
+    settings = {"kubeconfig": bare.kubeconfig, "namespace": "default", "name": "demo"}
+    with pytest.raises(CRDsMissing, match=r"does not know the custom resources .* dask_gpu_k8s.local`"):
+        KubeCluster(**settings)
+    create(bare, crds())
+    monkeypatch.setattr(wait, "OPERATOR_SECONDS", 0.5)
+    with pytest.raises(OperatorNotFound, match=r"no operator has .* serve the namespace 'default'\?"):
+        KubeCluster(**settings)
+    with pytest.raises(ClusterNotFound):
+        KubeCluster.from_name(**settings)
+
+
+def create(kubernetes, manifests) -> None:
+    """Create cluster-wide objects, and wait until they are served."""
+    from dask_gpu_k8s.api.resources import CRD, DASKCLUSTER
+    from dask_gpu_k8s.kube.client import KubeClient
+    from dask_gpu_k8s.kube.errors import NotFound
+
+    async def main() -> None:
+        async with KubeClient.connect(kubernetes.kubeconfig) as kube:
+            for manifest in manifests:
+                await kube.create(CRD, manifest)
+            while True:
+                try:
+                    await kube.list(DASKCLUSTER, "default")
+                    return
+                except NotFound:
+                    await asyncio.sleep(0.05)
+
+    asyncio.run(main())
+
+
+def test_a_scheduler_that_fits_nowhere(settings, clusters):
+    with pytest.raises(StartFailed, match=r"Pod demo-scheduler \(Unschedulable\): fits on no node") as caught:
+        KubeCluster(scheduler_resources={"limits": {"nvidia.com/gpu": 99}}, resource_timeout=0.5, **settings)
+    assert "nvidia.com/gpu" in caught.value.event
+    assert caught.value.pod == "demo-scheduler"
+    assert clusters() == []
+
+
+def test_a_scheduler_that_ends_at_once(settings, clusters):
+    overlay = {"spec": {"containers": [{"name": "scheduler", "args": ["python", "-c", "print(1/0)"]}]}}
+    with pytest.raises(StartFailed, match=r"Pod demo-scheduler \((CrashLoopBackOff|Error)\)") as caught:
+        KubeCluster(scheduler_options={"overlay": overlay}, resource_timeout=0.5, **settings)
+    assert "ZeroDivisionError" in caught.value.log
+    assert clusters() == []
+
+
+async def test_a_start_that_is_cancelled(settings, kubernetes, clusters):
+    cluster = KubeCluster(
+        scheduler_resources={"limits": {"nvidia.com/gpu": 99}}, asynchronous=True, **settings
+    )
+    start = asyncio.ensure_future(cluster._started())
+    await asyncio.to_thread(kubernetes.kubectl, "wait", "--for=create", "daskcluster/demo", "--timeout=30s")
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert await asyncio.to_thread(clusters) == []
+    assert cluster.status.name == "closed"
+
+
+async def test_a_scheduler_of_a_version_that_cannot_talk():
+    """The page's image has distributed 2025.2.0, which newer clients cannot talk to."""
+
+    async def versions(comm=None):
+        return {"packages": {"distributed": "2025.2.0"}}
+
+    async with Server({"versions": versions}) as server:
+        await server.listen("tcp://127.0.0.1:0")
+        monkeypatched = pytest.MonkeyPatch()
+        monkeypatched.setattr("distributed.__version__", "2026.8.0")
+        try:
+            with pytest.raises(VersionMismatch, match=r"distributed 2026.8.0 here cannot .* 2025.2.0 on"):
+                await open_comm(server.address, "demo")
+        finally:
+            monkeypatched.undo()

@@ -65,7 +65,8 @@ def _find_unknown(schema: Manifest, value: Any, path: str, found: list[str]) -> 
 def _find_unknown_in_object(schema: Manifest, value: Manifest, path: str, found: list[str]) -> None:
     properties = schema.get("properties", {})
     others = schema.get("additionalProperties")
-    keeps = schema.get(_PRESERVE) or others is True
+    # What should be no object at all has the wrong type; its keys are nobody's misspelling.
+    keeps = schema.get(_PRESERVE) or others is True or schema.get("type", "object") != "object"
     for key, item in value.items():
         below = properties.get(key, others)
         if isinstance(below, dict):

@@ -1,4 +1,4 @@
-"""Read objects in Kubernetes' protobuf encoding, in which Go clients, kubectl among them, send built-in kinds.
+"""Read objects in Kubernetes' protobuf encoding, in which Go clients, kubectl too, send the built-in kinds.
 
 Answers are always JSON, which those clients take as well. The numbers of the fields lie in ``protobuf.json``
 (``scripts/make_protobuf.py`` writes it).

@@ -43,6 +43,8 @@ class Delete:
     ----------
     resource_version : str, optional
         Only if the object is unchanged: for a decision that rests on its state.
+    grace_seconds : int, optional
+        Of a Pod: how long its processes get to end, instead of what it says itself.
     """
 
     resource: Resource
@@ -50,6 +52,7 @@ class Delete:
     name: str
     uid: str
     resource_version: str | None = None
+    grace_seconds: int | None = None
 
     def __str__(self) -> str:
         return f"delete {self.resource.singular} {self.name}"

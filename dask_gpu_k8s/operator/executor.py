@@ -159,6 +159,7 @@ class Executor:
                 action.namespace,
                 uid=action.uid,
                 resource_version=action.resource_version,
+                grace_seconds=action.grace_seconds,
             )
         except NotFound:
             return Outcome(action, "done")

@@ -23,6 +23,10 @@ BATCH = 500
 DRAIN_LIMIT = timedelta(seconds=60)
 """How long a group scaled to 0 waits for data that only workers unable to take it could take."""
 
+NO_GRACE = 1
+"""Seconds to end for a Pod without work. A process that is still importing does not hear SIGTERM: it would
+register with the scheduler while its Pod is ending, get work, and lose it when its grace is over."""
+
 RETRY_UNSETTLED = 5.0
 RETRY_UNREACHABLE = 3.0
 RETRY_KEPT = 5.0
@@ -127,7 +131,7 @@ def _plan_marking(seen: Observed, excess: int, now: datetime, draft: _Draft) -> 
     victims = choose(seen.counted, excess)
     for victim in victims:
         if victim.is_spare:
-            draft.then.append(_delete(victim.pod, unchanged=True))
+            draft.then.append(_delete(victim.pod, unchanged=True, grace_seconds=NO_GRACE))
         elif seen.workers is None:
             # Who is idle and who holds data is not known: nobody who works is chosen.
             draft.wake(RETRY_UNREACHABLE)
@@ -139,11 +143,11 @@ def _plan_leaving(seen: Observed, now: datetime, draft: _Draft) -> None:
     working = []
     for candidate in seen.leaving:
         if candidate.is_spare:
-            draft.then.append(_delete(candidate.pod, unchanged=True))
+            draft.then.append(_delete(candidate.pod, unchanged=True, grace_seconds=NO_GRACE))
         elif seen.workers is None:
             draft.wake(RETRY_UNREACHABLE)
         elif not candidate.workers:
-            draft.then.append(_delete(candidate.pod))
+            draft.then.append(_delete(candidate.pod, grace_seconds=NO_GRACE))
         else:
             working.append(candidate)
     if working and seen.scheduler is not None:
@@ -184,10 +188,10 @@ def _mark(pod: Manifest, now: datetime) -> Patch:
     return Patch(POD, meta["namespace"], meta["name"], patch)
 
 
-def _delete(pod: Manifest, *, unchanged: bool = False) -> Delete:
+def _delete(pod: Manifest, *, unchanged: bool = False, grace_seconds: int | None = None) -> Delete:
     meta = pod["metadata"]
     version = meta["resourceVersion"] if unchanged else None
-    return Delete(POD, meta["namespace"], meta["name"], meta["uid"], version)
+    return Delete(POD, meta["namespace"], meta["name"], meta["uid"], version, grace_seconds)
 
 
 def _patch_group(group: Manifest, patch: Manifest, sub: str | None = None) -> Patch:

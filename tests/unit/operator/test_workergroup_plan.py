@@ -81,6 +81,7 @@ def test_pods_without_work_go_without_asking():
     pods = [a_worker(0), a_worker(1, state="unscheduled"), a_worker(2, state="scheduled")]
     made = plan(a_view(pods, 1), NOW)
     assert said(made) == [[("delete if unchanged", name_of(1)), ("delete if unchanged", name_of(2))]]
+    assert [action.grace_seconds for action in made.actions if isinstance(action, Delete)] == [1, 1]
 
 
 def test_workers_are_marked_before_anything_else():
@@ -112,6 +113,8 @@ def test_a_marked_pod_that_nobody_knows_or_that_never_ran_is_deleted():
     pods = [a_worker(0), a_worker(1, marked="x"), a_worker(2, state="unscheduled", marked="x")]
     made = plan(a_view(pods, 1, workers=facts(0)), NOW)
     assert said(made) == [[("delete", name_of(1)), ("delete if unchanged", name_of(2))]]
+    # They could still register, and be given work, while they end.
+    assert [action.grace_seconds for action in made.actions if isinstance(action, Delete)] == [1, 1]
 
 
 def test_all_processes_of_a_pod_retire_together():

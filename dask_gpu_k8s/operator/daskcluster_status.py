@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dask_gpu_k8s.api.conditions import condition, find, set_condition
+from dask_gpu_k8s.api.explain import explain_pod
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.actions import Conclusion, Note, Outcome, Plan, refusals, soonest
 from dask_gpu_k8s.operator.daskcluster import Observed, problem
@@ -106,7 +107,8 @@ def _scheduler_ready(seen: Observed) -> tuple[str, str, str]:
         return "False", "SchedulerTerminating", "The scheduler Pod is being deleted."
     if is_ready(seen.scheduler):
         return "True", "SchedulerReady", "The scheduler Pod is ready."
-    return "False", "SchedulerPending", "The scheduler Pod is not ready."
+    why = explain_pod(seen.scheduler)
+    return "False", why.reason, f"The scheduler Pod is not ready: {why.message}"
 
 
 def _workers_ready(seen: Observed) -> tuple[str, str, str]:

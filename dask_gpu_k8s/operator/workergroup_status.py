@@ -7,6 +7,7 @@ from typing import Any
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.conditions import condition, find, set_condition
+from dask_gpu_k8s.api.explain import explain_group
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.actions import (
     Conclusion,
@@ -75,7 +76,8 @@ def _ready(seen: Observed, outcomes: list[Outcome], ready: int) -> tuple[str, st
     desired = replicas_of(seen.group)
     if ready >= desired:
         return "True", "WorkersReady", f"{ready} of {desired} workers are ready."
-    return "False", "WorkersPending", f"{ready} of {desired} workers are ready."
+    why = explain_group([each.pod for each in seen.counted], desired)
+    return "False", why.reason, why.message
 
 
 def _plain(refusal: Outcome) -> str:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.backoff import Backoff
-from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.client import PAGE, KubeClient
 from dask_gpu_k8s.kube.errors import ApiError, Gone, KubeError
 from dask_gpu_k8s.kube.store import Change, Store, object_key
 from dask_gpu_k8s.kube.streams import SILENCE_SECONDS
@@ -30,7 +30,7 @@ SHORT_WATCH_SECONDS = 1.0
 class Reflector:
     """Follows one kind of object into a store.
 
-    Lists page by page and replaces the store's content as a whole, then watches from there. A watch
+    Lists page by page and brings the store to what was listed, then watches from there. A watch
     that ends is resumed where it stopped, without a list. Where the server has forgotten that
     point (410), it is listed again, and what vanished meanwhile is reported as deleted. After any
     other failure it waits a while and resumes. It never gives up: it ends when it is cancelled.
@@ -109,8 +109,13 @@ class Reflector:
             self._resource, self._namespace, labels=self._labels, fields=self._fields
         )
         self._heard()
-        for change in self.store.replace(_strip(item) for item in answer["items"]):
+        objects = {object_key(item): _strip(item) for item in answer["items"]}
+        for change in self.store.retain(objects):
             self._tell(change)
+        for index, obj in enumerate(objects.values()):
+            if index % PAGE == 0:
+                await asyncio.sleep(0)  # Ten thousand at once would hold up everybody else.
+            self._put(obj)
         self._version = answer["metadata"]["resourceVersion"]
         self.synced.set()
 
@@ -143,6 +148,9 @@ class Reflector:
             if self.store.remove(object_key(obj)) is not None:
                 self._tell((obj, None))
             return
+        self._put(obj)
+
+    def _put(self, obj: Manifest) -> None:
         change = self.store.put(obj)
         if change is not None:
             self._tell(change)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Container, Hashable, Iterator
 from typing import ClassVar, TypeAlias
 
 from dask_gpu_k8s.api.types import Manifest
@@ -98,18 +98,10 @@ class Store:
         self._unindex(key, old)
         return old, None
 
-    def replace(self, objects: Iterable[Manifest]) -> Changes:
-        """Make `objects` the whole content.
-
-        Returns
-        -------
-        list of tuple
-            What changed: first what is no longer there, then what is new or another version.
-        """
-        wanted = {object_key(obj): obj for obj in objects}
-        removed = [self.remove(key) for key in list(self._objects) if key not in wanted]
-        changed = [self.put(obj) for obj in wanted.values()]
-        return [change for change in (*removed, *changed) if change is not None]
+    def retain(self, keys: Container[ObjectKey]) -> Changes:
+        """Drop every object whose key is not among `keys`; return what changed."""
+        dropped = [self.remove(key) for key in list(self._objects) if key not in keys]
+        return [change for change in dropped if change is not None]
 
     def _unindex(self, key: ObjectKey, obj: Manifest) -> None:
         for index, entries in ((self._by_owner, _owners(obj)), (self._by_label, _labels(obj))):

@@ -29,6 +29,8 @@ from dask_gpu_k8s.local.server import Server
 from dask_gpu_k8s.local.settings import Settings
 from dask_gpu_k8s.local.tls import make_certificates
 
+log = logging.getLogger(__name__)
+
 HOST = "127.0.0.1"
 _NAMES = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
 
@@ -43,14 +45,18 @@ class LocalCluster:
         Exists and belongs to it alone.
     marker : str
         ``NAME=value`` for the environment of all its processes.
+    failed : callable
+        Gets the error if it cannot go on.
     """
 
-    def __init__(self, settings: Settings, directory: Path, marker: str) -> None:
+    def __init__(
+        self, settings: Settings, directory: Path, marker: str, failed: Callable[[BaseException], None]
+    ) -> None:
         self._settings = settings
         self._directory = directory
         networks = Networks()
         self._api = Api(service_network=networks.services)
-        self._node = Node(self._api, networks, directory, settings, marker)
+        self._node = Node(self._api, networks, directory, settings, marker, failed)
         self._server = Server(self._api, self._node)
         self.kubeconfig = directory / "kubeconfig"
         self.url = ""
@@ -93,7 +99,12 @@ async def serve(settings: Settings, directory: Path, marker: str, lifeline: int)
     _at_end_of_file(lifeline, ends.set)
     if settings.owner is not None:
         _at_end_of_process(settings.owner, ends.set)
-    cluster = LocalCluster(settings, directory, marker)
+
+    def failed(error: BaseException) -> None:
+        log.error("the node failed, so this Kubernetes ends", exc_info=error)
+        ends.set()
+
+    cluster = LocalCluster(settings, directory, marker, failed)
     try:
         await cluster.start()
     except (OSError, ValueError) as error:

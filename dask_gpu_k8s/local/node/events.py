@@ -58,8 +58,10 @@ class Events:
                 event = self._event(kind, about, reason, message, field)
                 event["metadata"] = {"name": name, "namespace": namespace}
                 self._api.create(EVENT, namespace, event)
-        except StatusError:
+        except StatusError as error:
             # The namespace is going, or somebody deleted the event: neither may stop a Pod.
+            if error.code not in (403, 404, 409):
+                raise
             self._known.pop(key, None)
             return
         self._known[key] = (name, count)

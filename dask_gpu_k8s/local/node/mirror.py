@@ -21,9 +21,12 @@ class Mirror:
     ----------
     api : Api
     resource : Resource
+    failed : callable
+        Gets the error if one of the watchers fails.
     """
 
-    def __init__(self, api: Api, resource: Resource) -> None:
+    def __init__(self, api: Api, resource: Resource, failed: Callable[[BaseException], None]) -> None:
+        self._failed = failed
         self._subscription = api.subscribe(resource)
         self._objects = {_key(obj): obj for obj in api.list(resource)}
         self._watchers: list[Watcher] = []
@@ -53,6 +56,12 @@ class Mirror:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _follow(self) -> None:
+        try:
+            await self._take_changes()
+        except Exception as error:
+            self._failed(error)
+
+    async def _take_changes(self) -> None:
         async for change in self._subscription:
             new = change["object"]
             key = _key(new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -45,9 +45,9 @@ class _Mirrors:
     nodes: Mirror
 
     @classmethod
-    def of(cls, api: Api) -> _Mirrors:
+    def of(cls, api: Api, failed: Callable[[BaseException], None]) -> _Mirrors:
         kinds = (POD, SERVICE, CONFIGMAP, SECRET, NODE)
-        return cls(*(Mirror(api, kind) for kind in kinds))
+        return cls(*(Mirror(api, kind, failed) for kind in kinds))
 
     async def close(self) -> None:
         for mirror in (self.pods, self.services, self.configmaps, self.secrets, self.nodes):
@@ -74,17 +74,28 @@ class Node:
     settings : Settings
     marker : str
         ``NAME=value`` for the environment of all its processes.
+    failed : callable
+        Gets the error if a part of the node fails that has to go on.
     """
 
     def __init__(
-        self, api: Api, networks: Networks, directory: Path, settings: Settings, marker: str
+        self,
+        api: Api,
+        networks: Networks,
+        directory: Path,
+        settings: Settings,
+        marker: str,
+        failed: Callable[[BaseException], None],
     ) -> None:
         self._api = api
+        self._failed = failed
         self._networks = networks
         self._directory = directory
         self._settings = settings
         self._marker = marker
         self._places: dict[str, _Place] = {}
+        self._done: set[str] = set()
+        """uids of Pods that have ended here and stay in the API for somebody's finalizer."""
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, access: Access) -> None:
@@ -99,7 +110,7 @@ class Node:
         gpus = find_gpus() if said is None else [str(index) for index in range(said)]
         amounts = capacity(cpus=self._settings.cpus, memory=self._settings.memory, gpus=len(gpus))
         self._register(node_object(amounts, "v1.34.4", datetime.now(timezone.utc)))
-        self._mirrors = _Mirrors.of(self._api)
+        self._mirrors = _Mirrors.of(self._api, self._failed)
         self._host = Host(
             api=self._api,
             events=Events(self._api, "kubelet", NODE_NAME),
@@ -136,19 +147,26 @@ class Node:
         self._api.patch(NODE, None, NODE_NAME, status, sub="status")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work, name=name))
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        task.add_done_callback(self._check)
+        self._tasks.append(task)
+
+    def _check(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._failed(error)
 
     def _pod_changed(self, old: Manifest | None, new: Manifest | None) -> None:
         if old and (new is None or new["metadata"]["uid"] != old["metadata"]["uid"]):
             place = self._places.get(old["metadata"]["uid"])
             if place:
                 place.worker.update(None)
+            self._done.discard(old["metadata"]["uid"])
         if new is None or new["spec"].get("nodeName") != NODE_NAME:
             return
         uid = new["metadata"]["uid"]
         if uid in self._places:
             self._places[uid].worker.update(new)
-        else:
+        elif uid not in self._done:
             self._admit(uid, new)
 
     def _admit(self, uid: str, pod: Manifest) -> None:
@@ -160,11 +178,11 @@ class Node:
 
     def _dismiss(self, uid: str) -> None:
         place = self._places.pop(uid)
+        self._done.add(uid)
         self._networks.give_back(place.worker.address)
         for other in self._places.values():
             other.worker.retry(GPUS_IN_USE)
-        if not place.task.cancelled() and (error := place.task.exception()):
-            raise error
+        self._check(place.task)
 
     def _configuration_changed(self, old: Manifest | None, new: Manifest | None) -> None:
         for place in self._places.values():

@@ -94,6 +94,8 @@ class PodWorker:
             while not self._step():
                 await self._next()
         finally:
+            for run in self._runs.values():
+                run.process.kill_all()
             self._host.gpus.give_back(self._pod)
             self._files.remove()
 

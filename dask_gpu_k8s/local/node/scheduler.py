@@ -101,9 +101,10 @@ class Scheduler:
                 self._bind(pod)
             else:
                 self._tell(pod, why)
-        except StatusError:
+        except StatusError as error:
             # The Pod was deleted or changed meanwhile: the change itself brings it here again.
-            return
+            if error.code not in (404, 409):
+                raise
 
     def _bind(self, pod: Manifest) -> None:
         meta = pod["metadata"]

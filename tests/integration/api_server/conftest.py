@@ -1,6 +1,6 @@
 """The same contract for the embedded API server and for a real one.
 
-``DASK_K8S_E2E_KUBECONFIG=/path/to/kubeconfig pytest tests/integration/api_server`` runs it against that cluster.
+``DASK_K8S_E2E_KUBECONFIG=/path/to/kubeconfig pytest tests/integration/api_server`` runs it on that cluster.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 20) ->
     """Ask until the answer is true; what happens in the background of a cluster has no event to wait for."""
 
     async def ask() -> Any:
-        while not (found := await look()):
+        while True:
+            if found := await look():
+                return found
             await asyncio.sleep(0.05)
-        return found
 
     return await asyncio.wait_for(ask(), seconds)
 
@@ -73,7 +74,7 @@ async def _prepare(kubeconfig: Path, namespace: str, group: str) -> None:
 
         async def established() -> bool:
             crd = await kube.get(CRD, f"gadgets.{group}")
-            conditions = crd.get("status", {}).get("conditions", [])
+            conditions = crd.get("status", {}).get("conditions") or []
             accepted = any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
             with contextlib.suppress(NotFound):
                 await kube.list(gadget_resource(group), namespace)
@@ -150,7 +151,7 @@ def ask(kube: KubeClient) -> Ask:
         async with kube._transport.stream(method, path, path, headers=sent, data=data) as response:
             text = await response.text()
             warnings = response.headers.getall("Warning", [])
-            parsed = json.loads(text) if "json" in response.content_type else text
+            parsed = json.loads(text) if text.startswith("{") else text
             return Answer(response.status, parsed, warnings)
 
     return send

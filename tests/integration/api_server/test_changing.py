@@ -21,8 +21,8 @@ async def test_a_stale_version_is_a_conflict(kube: KubeClient, name: str) -> Non
         f'Operation cannot be fulfilled on configmaps "{name}": the object has been modified; '
         "please apply your changes to the latest version and try again"
     )
+    version = made["metadata"]["resourceVersion"]
     with pytest.raises(Conflict):
-        version = made["metadata"]["resourceVersion"]
         await kube.patch(CONFIGMAP, name, {"metadata": {"resourceVersion": version}, "data": {"a": "3"}})
 
 
@@ -30,7 +30,7 @@ async def test_custom_kinds_and_leases_are_updated_with_a_version(
     world: World, kube: KubeClient, gadgets: Resource, ask: Ask, name: str
 ) -> None:
     await kube.create(gadgets, gadget(gadgets, name))
-    with pytest.raises(Invalid, match="metadata.resourceVersion: Invalid value: 0: must be specified"):
+    with pytest.raises(Invalid, match=r"metadata.resourceVersion: Invalid value: 0: must be specified"):
         await ask("PUT", path_of(world, gadgets, name), gadget(gadgets, name))
     lease: Manifest = {"metadata": {"name": name}, "spec": {"holderIdentity": "a"}}
     await kube.create(LEASE, lease)
@@ -48,7 +48,7 @@ async def test_another_uid_is_a_conflict(world: World, kube: KubeClient, ask: As
     await kube.create(CONFIGMAP, config_map(name))
     with pytest.raises(Conflict, match="Precondition failed: UID in precondition: other"):
         await ask("PUT", path_of(world, CONFIGMAP, name), config_map(name, uid="other"))
-    with pytest.raises(Invalid, match="metadata.uid: Invalid value: .*: field is immutable"):
+    with pytest.raises(Invalid, match=r"metadata\.uid: Invalid value: .*: field is immutable"):
         await kube.patch(CONFIGMAP, name, {"metadata": {"uid": "other"}})
 
 
@@ -168,7 +168,7 @@ async def test_patches_of_the_wrong_shape(kube: KubeClient, name: str, kind: str
 
 async def test_a_strict_patch_knows_its_fields(kube: KubeClient, gadgets: Resource, name: str) -> None:
     await kube.create(gadgets, gadget(gadgets, name))
-    with pytest.raises(Invalid, match='strict decoding error: unknown field "spec.sizes"'):
+    with pytest.raises(Invalid, match=r'strict decoding error: unknown field "spec\.sizes"'):
         await kube.patch(gadgets, name, {"spec": {"sizes": 3}})
     seen = await kube.patch(gadgets, name, {"spec": {"sizes": 3}}, strict=False)
     assert seen["spec"] == {"size": 1, "color": "red"}

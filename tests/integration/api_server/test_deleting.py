@@ -82,8 +82,8 @@ async def test_a_finalizer_holds_an_object(kube: KubeClient, gadgets: Resource, 
     assert marked["generation"] == 2
     again = (await kube.delete(gadgets, name))["metadata"]
     assert again["resourceVersion"] == marked["resourceVersion"]
+    added = ["example.com/hold", "example.com/more"]
     with pytest.raises(Invalid, match="no new finalizers can be added if the object is being deleted"):
-        added = ["example.com/hold", "example.com/more"]
         await kube.patch(gadgets, name, {"metadata": {"finalizers": added}})
     changed = await kube.patch(gadgets, name, {"spec": {"size": 5}})
     assert changed["spec"]["size"] == 5

@@ -166,7 +166,6 @@ async def test_only_json_is_answered(world: World, ask: Ask) -> None:
     "path",
     [
         "/apis/apps/v9/deployments",
-        "/apis/no.such.group/v1/things",
         "/api/v1/namespaces/default/things",
         "/api/v1/namespaces/default/nodes",
         "/api/v1/pods/some-name",

@@ -75,7 +75,7 @@ async def test_node_ports(kube: KubeClient, name: str, kind: str) -> None:
             "FieldValueDuplicate",
         ),
         ({"ports": [{"port": 70000, "targetPort": 1}]}, "spec.ports[0].port", "FieldValueInvalid"),
-        ({"type": "ExternalName"}, "spec.externalName", "FieldValueInvalid"),
+        ({"type": "ExternalName"}, "spec.externalName", "FieldValueRequired"),
     ],
 )
 async def test_bad_services(kube: KubeClient, name: str, spec: dict, field: str, reason: str) -> None:

@@ -38,7 +38,7 @@ class Site:
 
     @property
     def containerd(self) -> Path:
-        return self.directory / "containerd" / "containerd.sock"
+        return self.directory / "containerd.sock"
 
 
 def issue_certificates(site: Site) -> Path:
@@ -154,12 +154,12 @@ def _identity(component: str) -> list[str]:
 
 
 def _containerd(site: Site) -> str:
-    root = site.containerd.parent
+    # Below /run, which lies in memory: images unpack in no time there, and vanish with the node.
     # restrict_oom_score_adj: without CAP_SYS_RESOURCE no container starts otherwise.
     return f"""\
 version = 2
-root = "{root}/root"
-state = "{root}/state"
+root = "/run/containerd/root"
+state = "/run/containerd/state"
 [grpc]
   address = "{site.containerd}"
 [plugins."io.containerd.grpc.v1.cri"]
@@ -215,7 +215,6 @@ def _kubelet(site: Site) -> dict[str, Any]:
         "failSwapOn": False,
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{site.cgroup}",
-        "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "featureGates": {"KubeletInUserNamespace": True},
     }

@@ -36,8 +36,8 @@ dask:x:1000:
 nogroup:x:65534:
 """
 
-# Runs in a mount namespace of its own. Arguments: merged folder, overlay options, folder of wheels; then those
-# of pip.
+# Runs in a mount namespace of its own. Arguments: merged folder, overlay options, folder of wheels; and those
+# for pip.
 PIP_IN_CHROOT = """\
 set -e
 merged=$1 options=$2 wheels=$3; shift 3

@@ -1,7 +1,7 @@
 """A machine inside this machine: namespaces with an address of their own, that leave no trace when they end.
 
 Each lies in a slot: a number that gives it its folder, its network and its name. The lock file of a slot is
-held by the machine's first process (pid1.py) for as long as it lives, so a slot that is free but not empty was
+held by the machine's first process (pid1.py) for as long as it lives: a slot that is free but not empty was
 left by a run that was killed.
 """
 

@@ -1,8 +1,8 @@
 """The first process inside the node's namespaces: it starts the components, reaps, and leaves nothing behind.
 
-Run as a program of its own (``python pid1.py PLAN.json``), with the standard library alone. It ends, and with
-it all that runs in the namespaces, when it is told to (SIGTERM) or when the process that owns the node is gone,
-however that came about: the plan names a descriptor (a pidfd) that becomes readable then.
+Run as a program of its own (``python pid1.py PLAN.json``), with the standard library alone. It ends, and all
+in the namespaces with it, when it is told to (SIGTERM) or when the process that owns the node is gone, for
+whatever reason: the plan names a descriptor (a pidfd) that becomes readable then.
 """
 
 import json
@@ -80,6 +80,7 @@ class Init:
                 f"lowerdir={path},upperdir={upper},workdir={work}",
             )
         socket.sethostname(self.plan["name"])
+        create_cgroups(self.plan["cgroup"])
 
     def is_connected(self) -> bool:
         return self.plan["interface"] in (name for _, name in socket.if_nameindex())
@@ -176,6 +177,20 @@ def cgroups(name: str) -> list[Path]:
     """Give the cgroup of this name in every hierarchy (version 1), or the one there is (version 2)."""
     root = Path("/sys/fs/cgroup")
     return [path for path in (root / name, *root.glob(f"*/{name}")) if path.exists()]
+
+
+def create_cgroups(name: str) -> None:
+    """Make the cgroup below which the kubelet puts its Pods; it wants every controller there."""
+    root = Path("/sys/fs/cgroup")
+    if (root / "cgroup.controllers").exists():
+        controllers = (root / "cgroup.controllers").read_text().split()
+        (root / "cgroup.subtree_control").write_text(" ".join(f"+{one}" for one in controllers))
+        (root / name).mkdir()
+        return
+    for hierarchy in root.iterdir():
+        (hierarchy / name).mkdir()
+        for given in hierarchy.glob("cpuset.[cm][pe][um]s"):  # cpus and mems, empty in a new one
+            (hierarchy / name / given.name).write_text(given.read_text())
 
 
 def remove_cgroups(name: str) -> None:

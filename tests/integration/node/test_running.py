@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
 import time
 
 import pytest
@@ -214,6 +221,32 @@ def test_exec(cluster):
     assert "exit code 7" in both
     assert cluster.kubectl("exec", "-i", "p", "--", "wc", "-c", stdin="x" * 100_000).strip() == "100000"
     assert "executable file not found" in cluster.kubectl("exec", "p", "--", "no-such-program", check=False)
+
+
+def test_exec_on_a_terminal(cluster):
+    cluster.run("sleep", "60")
+    cluster.wait("Ready")
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
+    shell = subprocess.Popen(
+        cluster.command("exec", "-it", "p", "--", "sh"),
+        stdin=theirs, stdout=theirs, stderr=theirs, env=cluster.environment, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    with open(ours, "r+b", buffering=0) as terminal:
+        terminal.write(b"until test $(stty size | cut -c1-2) = 33; do :; done; tty; sleep 60\n")
+        seen = _read_until(terminal, rb"/dev/pts/\d+\r\n")
+        assert b"not a tty" not in seen
+        terminal.write(b"\x03exit 3\n")
+        _read_until(terminal, b"exit 3")
+        assert shell.wait(10) == 3
+
+
+def _read_until(terminal, pattern: bytes) -> bytes:
+    seen = b""
+    while not re.search(pattern, seen):
+        seen += terminal.read(4096)
+    return seen
 
 
 def test_deadline(cluster):

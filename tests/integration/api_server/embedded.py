@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.api import Api
@@ -35,24 +36,16 @@ class NoNode:
         raise ConnectionRefusedError("there is no node")
 
 
-def write_kubeconfig(path: Path, server: str, authority: bytes, token: str) -> None:
-    document = {
+def kubeconfig_for(server: str, authority: bytes, token: str) -> dict[str, Any]:
+    trust = {"server": server, "certificate-authority-data": b64encode(authority).decode()}
+    return {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "embedded",
         "contexts": [{"name": "embedded", "context": {"cluster": "embedded", "user": "embedded"}}],
-        "clusters": [
-            {
-                "name": "embedded",
-                "cluster": {
-                    "server": server,
-                    "certificate-authority-data": b64encode(authority).decode(),
-                },
-            }
-        ],
+        "clusters": [{"name": "embedded", "cluster": trust}],
         "users": [{"name": "embedded", "user": {"token": token}}],
     }
-    path.write_text(json.dumps(document))
 
 
 @contextmanager
@@ -67,7 +60,8 @@ def embedded_api_server(folder: Path) -> Iterator[Path]:
     async def serve() -> None:
         server = Server(Api(), NoNode())
         port = await server.start("127.0.0.1", 0, certificates.server_context(folder), token)
-        write_kubeconfig(kubeconfig, f"https://127.0.0.1:{port}", certificates.authority, token)
+        config = kubeconfig_for(f"https://127.0.0.1:{port}", certificates.authority, token)
+        kubeconfig.write_text(json.dumps(config))
         ready.set()
         await stop.wait()
         await server.close()

@@ -97,7 +97,7 @@ async def test_another_namespace_in_the_object_is_a_bad_request(kube: KubeClient
 async def test_bad_metadata_is_invalid(kube: KubeClient, name: str, metadata: dict, field: str) -> None:
     with pytest.raises(Invalid) as caught:
         await kube.create(POD, pod(name, **metadata), strict=False)
-    assert set(causes(caught.value)) == {field}
+    assert set(causes(caught.value)) == {field}, caught.value
 
 
 async def test_a_pod_gets_its_defaults(kube: KubeClient, name: str) -> None:

@@ -77,11 +77,17 @@ class Retire:
     pods : tuple of LeavingPod
     forced : frozenset of str
         Names of those Pods that go even if nobody can take their data.
+    leaving : frozenset of str
+        Addresses of other workers of the cluster that are to go.
+    ending : frozenset of str
+        Addresses of those whose Pods have been deleted, but which are still registered.
     """
 
     scheduler: SchedulerAt
     pods: tuple[LeavingPod, ...]
     forced: frozenset[str] = frozenset()
+    leaving: frozenset[str] = frozenset()
+    ending: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return f"retire {len(self.pods)} workers of {self.scheduler.cluster}"

@@ -41,6 +41,7 @@ from dask_gpu_k8s.operator.queue import LOW, NORMAL, WorkQueue
 from dask_gpu_k8s.operator.refusals import Refusals
 from dask_gpu_k8s.operator.reporter import Reporter
 from dask_gpu_k8s.operator.scheduler_api import SchedulerApi
+from dask_gpu_k8s.operator.scheduler_link import SchedulerLink
 from dask_gpu_k8s.operator.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -75,12 +76,8 @@ class Operator:
             for resource in (*DASK_RESOURCES, POD, SERVICE)
         }
         self._cache = StoreCache({at: reflector.store for at, reflector in self._reflectors.items()})
-        self._schedulers = SchedulerApi(
-            kube,
-            direct=in_cluster(),
-            timeout=settings.scheduler_timeout,
-            patience=settings.retire_patience,
-        )
+        link = SchedulerLink(kube, direct=in_cluster(), timeout=settings.scheduler_timeout)
+        self._schedulers = SchedulerApi(link, patience=settings.retire_patience)
         self.controller = Controller(
             {kind.resource.kind: kind for kind in KINDS},
             LiveWorld(self._cache, kube, self._schedulers, self._expectations, self._refused),
@@ -147,6 +144,8 @@ class Operator:
     ) -> None:
         if resource == POD:
             self._expectations.shown(old, new)
+            if old is not None and new is None:
+                self._schedulers.forget(old["metadata"]["uid"])
         priority = LOW if is_first else NORMAL
         for obj in (old, new):
             for key in routes.concerned(resource, obj) if obj else ():

@@ -38,6 +38,12 @@ class StoreCache:
         store = self._store(resource, namespace)
         return store.by_owner(uid) if store else ()
 
+    def workers_of(self, namespace: str, cluster: str) -> Sequence[Manifest]:
+        """Return the worker Pods of all groups of a cluster."""
+        store = self._store(POD, namespace)
+        pods = store.by_label(labels.CLUSTER_NAME, cluster, namespace) if store else []
+        return [pod for pod in pods if pod["metadata"]["labels"].get(labels.COMPONENT) == labels.WORKER]
+
     def groups_of(self, namespace: str, cluster: str) -> list[Manifest]:
         """Return the DaskWorkerGroups that name a cluster, whether it exists or not."""
         store = self._store(DASKWORKERGROUP, namespace)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from dask_gpu_k8s.api import labels
@@ -38,8 +38,15 @@ UNANSWERED = "Unanswered"
 class Retirer(Protocol):
     """Whoever can have data moved off workers."""
 
-    async def retire(self, scheduler: SchedulerAt, addresses: list[str]) -> RetireAnswer:
-        """Have data moved off workers."""
+    async def retire(
+        self,
+        scheduler: SchedulerAt,
+        addresses: Iterable[str],
+        *,
+        leaving: Iterable[str] = (),
+        ending: Iterable[str] = (),
+    ) -> RetireAnswer:
+        """Have data moved off workers; see `SchedulerApi.retire`."""
 
 
 class Executor:
@@ -173,7 +180,9 @@ class Executor:
     async def _retire(self, key: Key, action: Retire) -> list[Outcome]:
         addresses = [address for pod in action.pods for address in pod.addresses]
         try:
-            answer = await self._schedulers.retire(action.scheduler, addresses)
+            answer = await self._schedulers.retire(
+                action.scheduler, addresses, leaving=action.leaving, ending=action.ending
+            )
         except SchedulerUnreachable as error:
             return [Outcome(action, "failed", "SchedulerUnreachable", str(error))]
         free = [pod for pod in action.pods if answer.retired.issuperset(pod.addresses)]

@@ -85,6 +85,9 @@ class Cache(Protocol):
     def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
         """Return the objects in a namespace that name `uid` as an owner."""
 
+    def workers_of(self, namespace: str, cluster: str) -> Sequence[Manifest]:
+        """Return the worker Pods of all groups of a cluster."""
+
 
 @dataclass(frozen=True)
 class GroupPods:

@@ -34,6 +34,8 @@ class Observed:
         All workers of the cluster by address; ``None`` if nobody asked or nobody answered.
     unreachable : str
         Why the scheduler did not answer; empty if it did or was not asked.
+    elsewhere : tuple of Candidate
+        Pods of the cluster's other groups that are on their way out, if the scheduler was asked.
     cooling : float
         Seconds for which no Pod is made, because the API server has just refused some.
     """
@@ -45,6 +47,7 @@ class Observed:
     scheduler: SchedulerAt | None = None
     workers: Mapping[str, WorkerFacts] | None = None
     unreachable: str = ""
+    elsewhere: tuple[Candidate, ...] = ()
     cooling: float = 0.0
 
     @property
@@ -93,7 +96,18 @@ async def observe(key: Key, world: World) -> Observed | None:
         workers = await world.workers(seen.scheduler)
     except SchedulerUnreachable as error:
         return replace(seen, unreachable=str(error))
-    return replace(seen, candidates=tuple(match(found.pods, workers)), workers=workers)
+    uid = group["metadata"]["uid"]
+    others = [
+        pod
+        for pod in world.cache.workers_of(key.namespace, cluster["metadata"]["name"])
+        if (is_marked(pod) or is_terminating(pod)) and not is_owned_by(pod, uid)
+    ]
+    return replace(
+        seen,
+        candidates=tuple(match(found.pods, workers)),
+        workers=workers,
+        elsewhere=tuple(match(others, workers)),
+    )
 
 
 def scheduler_at(cluster: Manifest, world: World) -> SchedulerAt | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -163,13 +164,19 @@ def _retire(seen: Observed, scheduler: SchedulerAt, working: list[Candidate], no
         # Scaling to 0 is an explicit wish: it must not wait for ever for somebody to take the data.
         nobody_left = not _has_recipients(seen)
         forced = frozenset(each.name for each in working if nobody_left or _overdue(each.pod, now))
-    return Retire(scheduler, pods, forced)
+    ending = [each for each in (*seen.candidates, *seen.elsewhere) if is_terminating(each.pod)]
+    leaving = [each for each in seen.elsewhere if not is_terminating(each.pod)]
+    return Retire(scheduler, pods, forced, _addresses(leaving), _addresses(ending))
 
 
 def _has_recipients(seen: Observed) -> bool:
-    leaving = {address for candidate in seen.leaving for address in candidate.workers}
+    out = _addresses([*seen.leaving, *seen.elsewhere])
     workers = seen.workers or {}
-    return any(worker.running and address not in leaving for address, worker in workers.items())
+    return any(worker.running and address not in out for address, worker in workers.items())
+
+
+def _addresses(candidates: Iterable[Candidate]) -> frozenset[str]:
+    return frozenset(address for candidate in candidates for address in candidate.workers)
 
 
 def _overdue(pod: Manifest, now: datetime) -> bool:

@@ -21,9 +21,9 @@ KEY = Key("DaskWorkerGroup", "ns", "foo")
 class Retirer:
     """Answers as a test says."""
 
-    answer: RetireAnswer | SchedulerUnreachable = RetireAnswer(frozenset(), frozenset(), frozenset())
+    answer: RetireAnswer | SchedulerUnreachable = RetireAnswer()
 
-    async def retire(self, scheduler: SchedulerAt, addresses: list[str]) -> RetireAnswer:
+    async def retire(self, scheduler: SchedulerAt, addresses: Any, **others: Any) -> RetireAnswer:
         if isinstance(self.answer, SchedulerUnreachable):
             raise self.answer
         return self.answer

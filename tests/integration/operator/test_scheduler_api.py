@@ -12,6 +12,7 @@ from distributed import Client, Scheduler, Worker
 
 from dask_gpu_k8s.operator.facts import SchedulerAt, SchedulerUnreachable
 from dask_gpu_k8s.operator.scheduler_api import SchedulerApi
+from dask_gpu_k8s.operator.scheduler_link import SchedulerLink
 from tests.integration.operator.conftest import eventually
 
 
@@ -26,10 +27,14 @@ async def dask() -> AsyncIterator[tuple[Scheduler, list[Worker], Client]]:
             yield scheduler, workers, client
 
 
+def an_api(timeout: float = 5, patience: float = 5) -> SchedulerApi:
+    # No Kubernetes here: it would only be asked to forward a port.
+    return SchedulerApi(SchedulerLink(None, direct=True, timeout=timeout), patience=patience)  # type: ignore[arg-type]
+
+
 @pytest.fixture
 async def api() -> AsyncIterator[SchedulerApi]:
-    # No Kubernetes here: it would only be asked to forward a port.
-    api = SchedulerApi(None, direct=True, timeout=5, patience=5)  # type: ignore[arg-type]
+    api = an_api()
     yield api
     await api.close()
 
@@ -102,7 +107,57 @@ async def test_a_worker_whose_data_nobody_can_take_is_kept_the_others_retire(das
 
 async def test_a_worker_that_is_gone_is_not_said_to_have_retired(dask, api):
     scheduler, *_ = dask
-    assert (await api.retire(where(scheduler), ["tcp://127.0.0.1:1"])).kept == {"tcp://127.0.0.1:1"}
+    assert (await api.retire(where(scheduler), ["tcp://127.0.0.1:1"])).moving == {"tcp://127.0.0.1:1"}
+
+
+async def test_copies_on_two_that_retire_do_not_vouch_for_each_other(dask, api):
+    scheduler, workers, client = dask
+    two = [worker.address for worker in workers[:2]]
+    futures = await client.scatter([b"x" * 1000 for _ in range(20)], workers=two)
+    await client.replicate(futures, workers=two, n=2)
+
+    async def both_are_free() -> bool:
+        answer = await api.retire(where(scheduler), two)
+        holders = await client.who_has(futures)
+        for address in answer.retired:
+            assert all(set(by) - set(two) for by in holders.values()), f"{address} is not free of data"
+        return answer.retired == set(two)
+
+    await eventually(both_are_free)
+
+
+async def test_data_on_others_that_are_to_go_is_not_safe(dask, api):
+    scheduler, workers, client = dask
+    first, second, third = (worker.address for worker in workers)
+    held = await client.scatter([b"x" * 1000], workers=[first])
+    answer = await api.retire(where(scheduler), [first], leaving=[second, third])
+    assert answer.moving == {first}
+    assert held
+
+
+async def test_one_retirement_waits_for_those_who_retired_before(dask, api):
+    scheduler, workers, client = dask
+    first, second, _ = (worker.address for worker in workers)
+    held = await client.scatter([b"x" * 1000], workers=[first])
+    assert (await api.retire(where(scheduler), [first])).retired == {first}
+    assert (await api.retire(where(scheduler), [second])).moving == {second}
+    assert scheduler.workers[second].status.name == "running"
+    assert (await api.retire(where(scheduler), [first, second])).kept == set()
+    await workers[0].close()
+    await eventually(lambda: _retired(api, scheduler, second))
+    assert held
+
+
+async def test_one_retirement_waits_for_those_whose_pods_are_ending(dask, api):
+    scheduler, workers, _ = dask
+    first, second, _ = (worker.address for worker in workers)
+    assert (await api.retire(where(scheduler), [second], ending=[first])).moving == {second}
+    await workers[0].close()
+    assert (await api.retire(where(scheduler), [second], ending=[first])).retired == {second}
+
+
+async def _retired(api: SchedulerApi, scheduler: Scheduler, address: str) -> bool:
+    return (await api.retire(where(scheduler), [address])).retired == {address}
 
 
 async def test_data_that_takes_long_is_asked_for_once_and_waited_for_again(dask, monkeypatch):
@@ -116,7 +171,7 @@ async def test_data_that_takes_long_is_asked_for_once_and_waited_for_again(dask,
         return await retire(**arguments)
 
     monkeypatch.setitem(scheduler.handlers, "retire_workers", slowly)
-    api = SchedulerApi(None, direct=True, timeout=5, patience=0.05)  # type: ignore[arg-type]
+    api = an_api(patience=0.05)
     first, second = workers[0].address, workers[1].address
     assert (await api.retire(where(scheduler), [first])).moving == {first}
     assert (await api.retire(where(scheduler), [first, second])).moving == {first, second}
@@ -136,7 +191,7 @@ async def test_what_does_not_answer_as_a_scheduler_does(answer):
             writer.write(answer)
         writer.close()
 
-    api = SchedulerApi(None, direct=True, timeout=0.2, patience=5)  # type: ignore[arg-type]
+    api = an_api(timeout=0.2)
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         at = SchedulerAt("ns", "foo", "p", "u", "127.0.0.1", server.sockets[0].getsockname()[1], 8786)
         with pytest.raises(SchedulerUnreachable, match=r"."):

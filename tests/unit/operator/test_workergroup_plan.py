@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.kube.frozen import freeze
 from dask_gpu_k8s.operator.actions import Create, Delete, Patch, Plan, Retire
+from dask_gpu_k8s.operator.victims import match
 from dask_gpu_k8s.operator.workergroup_plan import BATCH, plan
 from tests.unit.operator.builders import NOW, a_group, a_view, a_worker, ago, facts, name_of
 
@@ -162,6 +163,17 @@ def test_scaling_to_nothing_does_not_hang_for_ever(replicas, others, since, forc
     (retire,) = plan(a_view(pods, replicas, workers=workers), NOW).actions
     assert isinstance(retire, Retire)
     assert retire.forced == ({name_of(0)} if forced else set())
+
+
+def test_a_retirement_names_all_others_that_are_on_their_way_out():
+    pods = [a_worker(0), a_worker(1, marked="x"), a_worker(2, deleted=True)]
+    workers = {address: fact for index in range(5) for address, fact in facts(index).items()}
+    elsewhere = tuple(match([a_worker(3, marked="x"), a_worker(4, deleted=True)], workers))
+    (retire,) = plan(a_view(pods, 1, workers=workers, elsewhere=elsewhere), NOW).actions
+    assert isinstance(retire, Retire)
+    assert [pod.name for pod in retire.pods] == [name_of(1)]
+    assert retire.leaving == set(facts(3))
+    assert retire.ending == {*facts(2), *facts(4)}
 
 
 def test_a_mark_that_says_no_time_is_no_trouble():

@@ -223,6 +223,11 @@ def test_exec(cluster):
     assert "executable file not found" in cluster.kubectl("exec", "p", "--", "no-such-program", check=False)
 
 
+ON_TERMINAL = b"""\
+until test $(stty size | cut -c1-2) = 33; do :; done; trap 'exit 3' INT; tty; while :; do sleep 0.1; done
+"""
+
+
 def test_exec_on_a_terminal(cluster):
     cluster.run("sleep", "60")
     cluster.wait("Ready")
@@ -234,11 +239,10 @@ def test_exec_on_a_terminal(cluster):
     )  # fmt: skip
     os.close(theirs)
     with open(ours, "r+b", buffering=0) as terminal:
-        terminal.write(b"until test $(stty size | cut -c1-2) = 33; do :; done; tty; sleep 60\n")
+        terminal.write(ON_TERMINAL)
         seen = _read_until(terminal, rb"/dev/pts/\d+\r\n")
         assert b"not a tty" not in seen
-        terminal.write(b"\x03exit 3\n")
-        _read_until(terminal, b"exit 3")
+        terminal.write(b"\x03")
         assert shell.wait(10) == 3
 
 

@@ -146,6 +146,12 @@ def _value(step: Manifest) -> Any:
     return copy.deepcopy(step["value"])
 
 
+def _source(step: Manifest) -> str:
+    if not isinstance(step.get("from"), str):
+        raise BadPatch(f"operation without from: {json.dumps(step)}")
+    return str(step["from"])
+
+
 def _insert(root: list[Any], path: str, value: Any) -> None:
     here, key = _holder(root, path)
     if isinstance(here, dict) or here is root:
@@ -187,11 +193,11 @@ def _replace(root: list[Any], step: Manifest) -> None:
 
 
 def _move(root: list[Any], step: Manifest) -> None:
-    _insert(root, step["path"], _take(root, step.get("from", "")))
+    _insert(root, step["path"], _take(root, _source(step)))
 
 
 def _copy(root: list[Any], step: Manifest) -> None:
-    _insert(root, step["path"], copy.deepcopy(_look(root, step.get("from", ""))))
+    _insert(root, step["path"], copy.deepcopy(_look(root, _source(step))))
 
 
 def _test(root: list[Any], step: Manifest) -> None:

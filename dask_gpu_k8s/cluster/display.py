@@ -30,7 +30,7 @@ class Progress:
 
             console = Console(stderr=True)
             if console.is_terminal or console.is_jupyter:
-                self._status = console.status(self._title)
+                self._status = console.status(_one_line(self._title, console.width))
                 self._status.start()
         return self
 
@@ -43,7 +43,16 @@ class Progress:
     def say(self, text: str) -> None:
         """Show what is waited for now."""
         if self._status is not None:
-            self._status.update(f"{self._title}: {text}")
+            self._status.update(_one_line(f"{self._title}: {text}", self._status.console.width))
+
+
+def _one_line(text: str, width: int) -> Any:
+    """Make of a text, which may hold anything Kubernetes says, a line that fits beside the spinner."""
+    from rich.text import Text
+
+    line = Text(" ".join(text.split()))
+    line.truncate(width - 3, overflow="ellipsis")
+    return line
 
 
 def worker_count(there: int, wanted: int | None) -> str:

@@ -61,6 +61,17 @@ async def test_from_within_the_loop(settings, clusters):
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_from_a_notebook(settings, clusters):
+    """A loop runs here already, and nobody awaits: calls block, and act."""
+    cluster = KubeCluster(**settings)
+    assert cluster.scale(1) is None
+    cluster.wait_for_workers(1, timeout=60)
+    assert "demo" in cluster._repr_html_()
+    assert "Workers: 1" in cluster._scaling_status()
+    cluster.close()
+    assert await asyncio.to_thread(clusters) == []
+
+
 def test_worker_groups_that_are_not_there_or_already(cluster):
     with pytest.raises(WorkerGroupNotFound, match=r"did you mean 'default'\?\). Its groups are default\."):
         cluster.scale(2, worker_group="defualt")

@@ -9,7 +9,6 @@ import threading
 import pytest
 
 from dask_gpu_k8s.cluster import lifetime
-from dask_gpu_k8s.cluster.display import Progress, worker_count
 from dask_gpu_k8s.cluster.lifetime import _InPlaceLoop, leave
 
 
@@ -105,16 +104,3 @@ def test_a_process_without_clusters_dies_by_sigterm():
         "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGTERM
-
-
-def test_progress_is_silent_where_nobody_looks(capfd):
-    with Progress("DaskCluster demo", quiet=False) as progress:
-        progress.say("waiting")
-    with Progress("DaskCluster demo", quiet=True) as progress:
-        progress.say("waiting")
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(("there", "wanted", "text"), [(2, 3, "2/3"), (3, 3, "3"), (1, None, "1")])
-def test_worker_count(there, wanted, text):
-    assert worker_count(there, wanted) == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import site
 import subprocess
 import sys
 import tempfile
@@ -183,7 +184,7 @@ def _start_watchdog(folder: str, kubeconfig: str | None) -> subprocess.Popen[str
 def _environment() -> dict[str, str]:
     """Return the environment of the server: this one, in which this package can be found."""
     root = str(Path(__file__).parents[2])
-    path = os.environ.get("PYTHONPATH", "")
-    if root in (os.path.abspath(entry) for entry in sys.path if "-packages" in entry):
+    path = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    if root in path or root in site.getsitepackages():
         return dict(os.environ)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [path, root]))}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*path, root])}

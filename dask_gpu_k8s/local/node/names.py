@@ -44,7 +44,7 @@ def pod_lines(pod: Manifest, address: str) -> Iterator[str]:
 
 def hostname(pod: Manifest) -> str:
     """Return the host name that a Pod sees as its own."""
-    return str(pod["spec"].get("hostname") or pod["metadata"]["name"])[:63]
+    return str(pod["spec"].get("hostname") or pod["metadata"]["name"])[:63].rstrip("-.")
 
 
 def route_lines(routes: Iterable[Route]) -> Iterator[str]:

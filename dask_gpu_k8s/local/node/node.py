@@ -167,18 +167,20 @@ class Node:
         if uid in self._places:
             self._places[uid].worker.update(new)
         elif uid not in self._done:
-            self._admit(uid, new)
+            self._admit(new)
 
-    def _admit(self, uid: str, pod: Manifest) -> None:
+    def _admit(self, pod: Manifest) -> None:
         shared = bool(pod["spec"].get("hostNetwork"))
         worker = PodWorker(self._host, pod, NODE_ADDRESS if shared else self._networks.take())
         task = asyncio.get_running_loop().create_task(worker.run(), name=f"pod {pod['metadata']['name']}")
-        self._places[uid] = _Place(worker, task)
-        task.add_done_callback(lambda _: self._dismiss(uid))
+        self._places[pod["metadata"]["uid"]] = _Place(worker, task)
+        task.add_done_callback(lambda _: self._dismiss(pod["metadata"]))
 
-    def _dismiss(self, uid: str) -> None:
-        place = self._places.pop(uid)
-        self._done.add(uid)
+    def _dismiss(self, meta: Manifest) -> None:
+        place = self._places.pop(meta["uid"])
+        left = self._mirrors.pods.get(meta["namespace"], meta["name"])
+        if left and left["metadata"]["uid"] == meta["uid"]:
+            self._done.add(meta["uid"])
         self._networks.give_back(place.worker.address)
         for other in self._places.values():
             other.worker.retry(GPUS_IN_USE)

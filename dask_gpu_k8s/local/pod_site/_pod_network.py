@@ -17,6 +17,7 @@ import errno
 import os
 import random
 import socket
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -152,6 +153,8 @@ class PodNetwork:
 
     def to_bind(self, sock: socket.socket, where: Address) -> Address:
         """Turn a wildcard into the Pod's address."""
+        if not _is_internet(sock, where):
+            return where
         host, port, *rest = where
         if sock.family == socket.AF_INET:
             # A datagram socket without a port of its own is a client's, and may have to leave the machine.
@@ -171,6 +174,8 @@ class PodNetwork:
         ConnectionRefusedError
             If none is ready.
         """
+        if not _is_internet(sock, where):
+            return where
         where = self.resolved(sock, where)
         host, port, *rest = where
         mapped, _, plain = host.rpartition(":")
@@ -191,6 +196,10 @@ class PodNetwork:
         return ("::ffff:" + found[0] if sock.family == socket.AF_INET6 else found[0], *rest)
 
 
+def _is_internet(sock: socket.socket, where: Address) -> bool:
+    return sock.family in _INTERNET and isinstance(where, tuple) and len(where) >= 2
+
+
 def _text(host: Any) -> Any:
     return host.decode("idna") if isinstance(host, (bytes, bytearray)) else host
 
@@ -201,25 +210,29 @@ def _install_methods(network: PodNetwork) -> None:
     plain_connect = socket.socket.connect
     plain_connect_ex = socket.socket.connect_ex
     plain_getsockname = socket.socket.getsockname
-
-    def concerns(sock: socket.socket, where: Address) -> bool:
-        return sock.family in _INTERNET and isinstance(where, tuple) and len(where) >= 2
+    bound: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     def bind(self: socket.socket, where: Address, /) -> None:
-        plain_bind(self, network.to_bind(self, where) if concerns(self, where) else where)
+        plain_bind(self, network.to_bind(self, where))
+        bound.add(self)
 
     def connect(self: socket.socket, where: Address, /) -> None:
-        plain_connect(self, network.to_connect(self, where) if concerns(self, where) else where)
+        try:
+            plain_connect(self, network.to_connect(self, where))
+        except OSError as error:
+            # Off the network a datagram socket still has an answer to give, see getsockname.
+            if error.errno != errno.ENETUNREACH or self.type != socket.SOCK_DGRAM:
+                raise
 
     def connect_ex(self: socket.socket, where: Address, /) -> int:
         try:
-            return plain_connect_ex(self, network.to_connect(self, where) if concerns(self, where) else where)
+            return plain_connect_ex(self, network.to_connect(self, where))
         except ConnectionRefusedError:
             return errno.ECONNREFUSED
 
     def getsockname(self: socket.socket, /) -> Address:
         where = plain_getsockname(self)
-        if self.family == socket.AF_INET and self.type == socket.SOCK_DGRAM:
+        if self.family == socket.AF_INET and self.type == socket.SOCK_DGRAM and self not in bound:
             # "From which address do I reach that one?" is how programs ask for their own.
             return (network.address, where[1])
         return where

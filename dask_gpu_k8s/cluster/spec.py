@@ -74,32 +74,27 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917 - upstream's parameters, by pos
         Image of scheduler and workers. By default the published Dask image of this process' versions.
     n_workers : int, optional
         Workers in the default group. By default what the custom resource says: one.
-    resources : mapping, optional
-        ``limits`` and ``requests`` of each worker. The scheduler gets none of it.
+    resources, scheduler_resources : mapping, optional
+        ``limits`` and ``requests`` of each worker, and of the scheduler, which gets none of the former.
     env : mapping or list, optional
-        Environment of scheduler and workers.
+        Environment of both.
     worker_command : str or list of str, optional
         What a worker runs; ``--name $(DASK_WORKER_NAME)`` is added.
     scheduler_service_type : str, optional
-        ``ClusterIP``, ``NodePort`` or ``LoadBalancer``.
     idle_timeout : int, optional
         Seconds without work after which the cluster is deleted; 0 for never.
     jupyter : bool, optional
         Run a Jupyter server on the scheduler.
-    scheduler_resources : mapping, optional
-        ``limits`` and ``requests`` of the scheduler.
     scheduler_options, worker_options : PodOptions or mapping, optional
         Everything else about the Pods of a role.
 
     Returns
     -------
     dict
-        The resource, to be created as it is, changed, or written to a file.
 
     Raises
     ------
     InvalidArgument, InvalidType
-        Naming the argument.
     """
     image = default_image() if image is None else image
     spec: Manifest = {

@@ -69,9 +69,9 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917 - upstream's parameters, by pos
     Parameters
     ----------
     name : str
-        Name of the cluster: at most 53 lower-case letters, digits and ``-``, a letter first.
+        At most 53 lower-case letters, digits and ``-``, a letter first.
     image : str, optional
-        Image of scheduler and workers. By default the published Dask image of this process' versions.
+        Of scheduler and workers. By default the published Dask image of this process' versions.
     n_workers : int, optional
         Workers in the default group. By default what the custom resource says: one.
     resources, scheduler_resources : mapping, optional
@@ -81,6 +81,7 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917 - upstream's parameters, by pos
     worker_command : str or list of str, optional
         What a worker runs; ``--name $(DASK_WORKER_NAME)`` is added.
     scheduler_service_type : str, optional
+        ``ClusterIP``, ``NodePort`` or ``LoadBalancer``.
     idle_timeout : int, optional
         Seconds without work after which the cluster is deleted; 0 for never.
     jupyter : bool, optional
@@ -97,19 +98,16 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917 - upstream's parameters, by pos
     InvalidArgument, InvalidType
     """
     image = default_image() if image is None else image
-    spec: Manifest = {
-        "worker": make_worker_spec(image, n_workers, resources, env, worker_command, options=worker_options),
-        "scheduler": make_scheduler_spec(
-            name, env, scheduler_resources, image, scheduler_service_type, jupyter, options=scheduler_options
-        ),
-    }
-    if parse_count(idle_timeout, "idle_timeout"):
-        spec["idleTimeout"] = idle_timeout
+    worker = make_worker_spec(image, n_workers, resources, env, worker_command, options=worker_options)
+    scheduler = make_scheduler_spec(
+        name, env, scheduler_resources, image, scheduler_service_type, jupyter, options=scheduler_options
+    )
+    idle = {"idleTimeout": idle_timeout} if parse_count(idle_timeout, "idle_timeout") else {}
     return {
         "apiVersion": DASKCLUSTER.api_version,
         "kind": DASKCLUSTER.kind,
         "metadata": {"name": name, "labels": labels.of_cluster(name)},
-        "spec": spec,
+        "spec": {"worker": worker, "scheduler": scheduler, **idle},
     }
 
 

@@ -22,7 +22,7 @@ from dask_gpu_k8s import KubeCluster
 from dask_gpu_k8s.api.manifests import crds, operator_manifests
 from dask_gpu_k8s.local import LocalKubernetes
 
-console = Console()
+console = Console(soft_wrap=True, highlight=False)
 started = time.monotonic()
 
 FROM_ANOTHER_PROCESS = """
@@ -39,6 +39,14 @@ cluster.close()
 def say(text: str) -> None:
     """Print one step with the seconds since the start."""
     console.print(f"[dim]{time.monotonic() - started:5.1f} s[/dim]  {text}")
+
+
+def wait_for(client: Client, workers: int) -> None:
+    """Wait for workers, telling of each one that is ready."""
+    for ready in range(len(client.nthreads()), workers):
+        with console.status(f"waiting for workers: {ready} of {workers} ready"):
+            client.wait_for_workers(ready + 1, timeout=60)
+    say(f"{workers} of {workers} workers ready")
 
 
 def nearest(images: np.ndarray, first: int, last: int) -> np.ndarray:
@@ -68,10 +76,9 @@ def main() -> None:
         say(f"ready; kubectl works with KUBECONFIG={kubernetes.kubeconfig}")
 
         with KubeCluster(name="demo", n_workers=2, kubeconfig=kubernetes.kubeconfig) as cluster:
-            say(f"{cluster!r}")
+            say(f"DaskCluster created, its scheduler is ready; dashboard at {cluster.dashboard_link}")
             with Client(cluster) as client:
-                client.wait_for_workers(2, timeout=60)
-                say("2 workers ready; dashboard at " + cluster.dashboard_link)
+                wait_for(client, 2)
                 found = on_the_cluster(client, images)
                 right = int((digits[found] == digits).sum())
                 say(f"named {right} of {len(digits)} handwritten digits rightly")
@@ -80,8 +87,8 @@ def main() -> None:
                 say("the same answer as NumPy alone, without Dask")
 
                 cluster.scale(4)
-                client.wait_for_workers(4, timeout=60)
-                say("scaled to 4 workers")
+                say("asked for 4 workers")
+                wait_for(client, 4)
                 cluster.scale(1)
                 say("asked for 1: three workers hand over their data and go")
 

@@ -62,128 +62,150 @@ def builtin_kinds(addresses: services.ServiceAddresses, now: Callable[[], dateti
     now : callable
         The clock.
     """
-    return [*_core(addresses), *_stored_groups(now), *_reviews()]
-
-
-def _core(addresses: services.ServiceAddresses) -> list[Kind]:
     return [
-        Kind(
-            resources.NAMESPACE,
-            printers.NAMESPACE,
-            _schema("Namespace"),
-            fields={"status.phase": "status.phase"},
-            name_rule=naming.label,
-            has_status=True,
-            fill=simple_rules.fill_namespace,
-            start=simple_rules.start_namespace,
-        ),
-        Kind(
-            resources.NODE,
-            printers.NODE,
-            _schema("Node"),
-            fields={"spec.unschedulable": "spec.unschedulable"},
-            has_status=True,
-        ),
-        Kind(
-            resources.POD,
-            PODS,
-            _schema("Pod"),
-            categories=("all",),
-            fields={path: path for path in _POD_FIELDS},
-            has_status=True,
-            has_generation=True,
-            graceful=True,
-            fill=pod_defaults.fill,
-            start=pod_rules.start,
-            check=pod_rules.check,
-        ),
-        Kind(
-            resources.SERVICE,
-            printers.SERVICE,
-            _schema("Service"),
-            categories=("all",),
-            fields={"spec.clusterIP": "spec.clusterIP", "spec.type": "spec.type"},
-            name_rule=naming.dns1035,
-            has_status=True,
-            fill=addresses.fill,
-            start=services.start,
-            check=addresses.check,
-        ),
-        Kind(
-            resources.CONFIGMAP,
-            printers.CONFIGMAP,
-            _schema("ConfigMap"),
-            check=simple_rules.check_immutable,
-        ),
-        Kind(
-            resources.SECRET,
-            printers.SECRET,
-            _schema("Secret"),
-            fields={"type": "type"},
-            fill=simple_rules.fill_secret,
-            check=simple_rules.check_secret,
-        ),
-        Kind(
-            resources.EVENT,
-            printers.EVENT,
-            _schema("Event"),
-            fields=_EVENT_FIELDS,
-            created_by_update=True,
-            check=simple_rules.check_event,
-        ),
-        Kind(SERVICEACCOUNT, printers.SERVICEACCOUNT, _schema("ServiceAccount")),
-        Kind(ENDPOINTS, printers.ENDPOINTS, _schema("Endpoints"), created_by_update=True),
+        *_places(),
+        *_pods_and_services(addresses),
+        *_data(),
+        *_coordination(),
+        *_policy(),
+        _custom_kinds(now),
+        *_reviews(),
     ]
 
 
-def _stored_groups(now: Callable[[], datetime]) -> list[Kind]:
-    return [
+def _places() -> list[Kind]:
+    namespace = Kind(
+        resources.NAMESPACE,
+        printers.NAMESPACE,
+        _schema("Namespace"),
+        fields={"status.phase": "status.phase"},
+        name_rule=naming.label,
+        has_status=True,
+        fill=simple_rules.fill_namespace,
+        start=simple_rules.start_namespace,
+    )
+    node = Kind(
+        resources.NODE,
+        printers.NODE,
+        _schema("Node"),
+        fields={"spec.unschedulable": "spec.unschedulable"},
+        has_status=True,
+    )
+    return [namespace, node]
+
+
+def _pods_and_services(addresses: services.ServiceAddresses) -> list[Kind]:
+    pod = Kind(
+        resources.POD,
+        PODS,
+        _schema("Pod"),
+        categories=("all",),
+        fields={path: path for path in _POD_FIELDS},
+        has_status=True,
+        has_generation=True,
+        graceful=True,
+        fill=pod_defaults.fill,
+        start=pod_rules.start,
+        check=pod_rules.check,
+    )
+    service = Kind(
+        resources.SERVICE,
+        printers.SERVICE,
+        _schema("Service"),
+        categories=("all",),
+        fields={"spec.clusterIP": "spec.clusterIP", "spec.type": "spec.type"},
+        name_rule=naming.dns1035,
+        has_status=True,
+        fill=addresses.fill,
+        start=services.start,
+        check=addresses.check,
+    )
+    slices = Kind(
+        ENDPOINTSLICE,
+        printers.ENDPOINTSLICE,
+        _schema("EndpointSlice"),
+        has_generation=True,
+        fill=simple_rules.fill_lists("endpoints", "ports"),
+    )
+    endpoints = Kind(ENDPOINTS, printers.ENDPOINTS, _schema("Endpoints"), created_by_update=True)
+    return [pod, service, endpoints, slices]
+
+
+def _data() -> list[Kind]:
+    config_map = Kind(
+        resources.CONFIGMAP,
+        printers.CONFIGMAP,
+        _schema("ConfigMap"),
+        check=simple_rules.check_immutable,
+    )
+    secret = Kind(
+        resources.SECRET,
+        printers.SECRET,
+        _schema("Secret"),
+        fields={"type": "type"},
+        fill=simple_rules.fill_secret,
+        check=simple_rules.check_secret,
+    )
+    return [config_map, secret]
+
+
+def _coordination() -> list[Kind]:
+    event = Kind(
+        resources.EVENT,
+        printers.EVENT,
+        _schema("Event"),
+        fields=_EVENT_FIELDS,
+        created_by_update=True,
+        check=simple_rules.check_event,
+    )
+    lease = Kind(
+        resources.LEASE,
+        printers.LEASE,
+        _schema("Lease"),
+        needs_version=True,
+        created_by_update=True,
+        check=simple_rules.check_lease,
+    )
+    return [event, lease]
+
+
+def _policy() -> list[Kind]:
+    """Make the kinds that are stored and have no effect here: nothing is authorised, no eviction refused."""
+    account = Kind(SERVICEACCOUNT, printers.SERVICEACCOUNT, _schema("ServiceAccount"))
+    budget = Kind(
+        BUDGET,
+        printers.BUDGET,
+        _schema("PodDisruptionBudget"),
+        has_status=True,
+        has_generation=True,
+        needs_version=True,
+    )
+    rights = [
         Kind(
-            ENDPOINTSLICE,
-            printers.ENDPOINTSLICE,
-            _schema("EndpointSlice"),
-            has_generation=True,
-            fill=simple_rules.fill_lists("endpoints", "ports"),
-        ),
-        Kind(
-            resources.LEASE,
-            printers.LEASE,
-            _schema("Lease"),
-            needs_version=True,
+            resource,
+            printers.BINDING if "Binding" in resource.kind else printers.ROLE,
+            _schema(resource.kind),
+            name_rule=naming.path_segment,
             created_by_update=True,
-            check=simple_rules.check_lease,
-        ),
-        Kind(
-            BUDGET,
-            printers.BUDGET,
-            _schema("PodDisruptionBudget"),
-            has_status=True,
-            has_generation=True,
-            needs_version=True,
-        ),
-        Kind(
-            resources.CRD,
-            printers.CRD,
-            _schema("CustomResourceDefinition"),
-            has_status=True,
-            has_generation=True,
-            needs_version=True,
-            cleanup=crd.CLEANUP,
-            fill=crd.fill,
-            start=lambda obj: crd.start(obj, now()),
-            check=crd.check,
-        ),
-        *(
-            Kind(
-                resource,
-                printers.ROLE if "Binding" not in resource.kind else printers.BINDING,
-                _schema(resource.kind),
-                name_rule=naming.path_segment,
-                created_by_update=True,
-            )
-            for resource in (ROLE, ROLEBINDING, CLUSTERROLE, CLUSTERROLEBINDING)
-        ),
+        )
+        for resource in (ROLE, ROLEBINDING, CLUSTERROLE, CLUSTERROLEBINDING)
     ]
+    return [account, budget, *rights]
+
+
+def _custom_kinds(now: Callable[[], datetime]) -> Kind:
+    return Kind(
+        resources.CRD,
+        printers.CRD,
+        _schema("CustomResourceDefinition"),
+        has_status=True,
+        has_generation=True,
+        needs_version=True,
+        cleanup=crd.CLEANUP,
+        fill=crd.fill,
+        start=lambda obj: crd.start(obj, now()),
+        check=crd.check,
+    )
 
 
 def _reviews() -> list[Kind]:

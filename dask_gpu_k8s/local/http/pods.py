@@ -116,14 +116,14 @@ class PodRequests:
         return socket
 
     async def _port_forward(self, request: web.BaseRequest, pod: Manifest) -> web.StreamResponse:
-        texts = [part for text in request.query.getall("ports", []) for part in text.split(",")]
-        if not texts or not all(text.isdigit() and 0 < int(text) < 65536 for text in texts):
-            raise bad_request("ports must name at least one port between 1 and 65535")
         if pod.get("status", {}).get("phase") != "Running":
             name = pod["metadata"]["name"]
             raise bad_request(f"unable to forward port because pod {name} is not running")
         protocols = (PORT_FORWARD_PROTOCOL,)
         _check_upgrade(request, protocols)
+        texts = [part for text in request.query.getall("ports", []) for part in text.split(",")]
+        if not texts or not all(text.isdigit() and 0 < int(text) < 65536 for text in texts):
+            raise bad_request("ports must name at least one port between 1 and 65535")
         socket = web.WebSocketResponse(protocols=protocols, max_msg_size=0)
         await socket.prepare(request)
         await run_port_forward(socket, self._streams, pod, [int(text) for text in texts])
@@ -132,12 +132,9 @@ class PodRequests:
 
 def _check_upgrade(request: web.BaseRequest, protocols: tuple[str, ...]) -> None:
     """Refuse what is no WebSocket, or one that speaks nothing we do."""
-    upgrade = request.headers.get("Upgrade", "")
-    if upgrade.lower() != "websocket":
-        shown = upgrade or "a plain request"
-        raise bad_request(f"unable to upgrade: this is served over WebSocket only (not {shown})")
+    upgrade = request.headers.get("Upgrade", "") or "a plain request"
     offered = {name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")}
-    if not offered.intersection(protocols):
-        raise bad_request(
-            f"unable to upgrade: none of the WebSocket protocols {', '.join(protocols)} offered"
-        )
+    if upgrade.lower() != "websocket" or not offered.intersection(protocols):
+        asked = upgrade if upgrade.lower() != "websocket" else ", ".join(sorted(offered))
+        spoken = " or ".join(protocols)
+        raise bad_request(f"unable to upgrade: this is served over WebSocket as {spoken}, not as {asked}")

@@ -24,6 +24,7 @@ from dask_gpu_k8s.local.api import Api
 from dask_gpu_k8s.local.server import Server
 from dask_gpu_k8s.local.streams import ExecOptions, ExecProcess, LogOptions
 from dask_gpu_k8s.local.tls import make_certificates
+from tests.integration.api_server.conftest import eventually
 from tests.integration.api_server.embedded import kubeconfig_for
 from tests.integration.api_server.gadgets import config_map, pod
 
@@ -73,7 +74,8 @@ class BareNode:
 class Embedded:
     """A server in the loop of the test, its Api at hand."""
 
-    def __init__(self, api: Api, config: dict[str, Any], kube: KubeClient) -> None:
+    def __init__(self, server: Server, api: Api, config: dict[str, Any], kube: KubeClient) -> None:
+        self.server = server
         self.api = api
         self.config = config
         self.kube = kube
@@ -91,7 +93,7 @@ async def embedded(tmp_path: Path) -> AsyncIterator[Embedded]:
     port = await server.start("127.0.0.1", 0, certificates.server_context(tmp_path), "secret")
     config = kubeconfig_for(f"https://127.0.0.1:{port}", certificates.authority, "secret")
     async with KubeClient.connect(config) as kube:
-        yield Embedded(api, config, kube)
+        yield Embedded(server, api, config, kube)
     await server.close()
 
 
@@ -135,6 +137,31 @@ async def test_a_list_beyond_the_memory_is_gone(embedded: Embedded) -> None:
         await kube.patch(CONFIGMAP, "a", {"data": {"n": str(index)}})
     with pytest.raises(Gone, match="The provided continue parameter is too old"):
         await kube.request("GET", CONFIGMAP, params={"limit": 1, "continue": page["metadata"]["continue"]})
+
+
+async def test_a_watcher_that_goes_is_forgotten(embedded: Embedded) -> None:
+    listeners = len(embedded.api.store._listeners)
+    async with KubeClient.connect(embedded.config) as kube:
+        embedded.api.create(CONFIGMAP, "default", config_map("a"))
+        watch = kube.watch(CONFIGMAP)
+        assert (await anext(watch))["type"] == "ADDED"
+        assert len(embedded.api.store._listeners) == listeners + 1
+        await watch.aclose()
+
+    async def forgotten() -> bool:
+        return len(embedded.api.store._listeners) == listeners
+
+    await eventually(forgotten)
+
+
+async def test_a_server_that_stops_ends_its_watches(embedded: Embedded) -> None:
+    embedded.api.create(CONFIGMAP, "default", config_map("a"))
+    watch = embedded.kube.watch(CONFIGMAP)
+    await anext(watch)
+    start = time.perf_counter()
+    await embedded.server.close()
+    assert time.perf_counter() - start < 1
+    assert [event async for event in watch] == []
 
 
 async def test_server_side_apply_is_refused_with_the_reason(embedded: Embedded) -> None:

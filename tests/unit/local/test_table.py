@@ -208,7 +208,8 @@ META = {"name": "x", "creationTimestamp": CREATED}
         (
             printers.EVENT,
             {"involvedObject": {"kind": "Pod", "name": "p"}, "type": "Normal", "reason": "R",
-             "message": "m\n", "source": {"component": "c", "host": "h"}, "firstTimestamp": CREATED, "lastTimestamp": CREATED,
+             "message": "m\n", "source": {"component": "c", "host": "h"},
+             "firstTimestamp": CREATED, "lastTimestamp": CREATED,
              "count": 2},
             ["60s", "Normal", "R", "pod/p", "", "c, h", "m", "60s", 2, "x"],
         ),

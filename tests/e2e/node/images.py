@@ -130,7 +130,8 @@ def project(wheel: Path, dask_version: str, extras: Sequence[str] = ()) -> Image
     pinned = [f"dask=={dask_version}", f"distributed=={dask_version}", *sorted([*needed, *extras])]
     below.append(layers.pip(f"needs-{dask_version}", below, pinned))
     content = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    below.append(layers.pip(f"wheel-{dask_version}", below, [str(wheel)], key=content, dependencies=False))
+    # Over Debian's Python alone: the wheel's own files are the same on every Dask.
+    below.append(layers.pip("wheel", below[:1], [str(wheel)], key=content, dependencies=False))
     version = metadata["Version"]
     names = [f"{OPERATOR_IMAGE}:{version}-dask{dask_version}"]
     if dask_version == versions.NEWEST_DASK:

@@ -63,6 +63,7 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
     session.run("lint-imports", "--no-cache")
     session.run("python", "scripts/make_crds.py", "--check")
+    session.run("python", "scripts/make_deploy.py", "--check")
     session.run("python", "scripts/check_words.py")
 
 

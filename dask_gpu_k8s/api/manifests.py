@@ -25,7 +25,7 @@ __all__ = [
 
 OPERATOR_NAME = "dask-operator"
 OPERATOR_NAMESPACE = "dask-operator"
-OPERATOR_IMAGE = "dask-gpu-k8s"
+OPERATOR_IMAGE = "ghcr.io/dask-gpu-k8s/dask-gpu-k8s"
 OPERATOR_COMMAND = ("python", "-m", "dask_gpu_k8s.operator")
 
 

@@ -1,0 +1,190 @@
+"""The operator as it is installed in a Kubernetes: account, rights and Deployment.
+
+Everything in ``deploy/``, the Helm chart too, is written from here by ``scripts/make_deploy.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dask_gpu_k8s.api import rights
+from dask_gpu_k8s.api.manifests import OPERATOR_COMMAND, OPERATOR_NAMESPACE
+from dask_gpu_k8s.api.types import Manifest
+
+CHART = "dask-gpu-k8s-operator"
+"""Name of the Helm chart, and of everything that is installed."""
+
+HEALTH_PORT = 8080
+
+OWN_NAMESPACE = "--namespace=$(POD_NAMESPACE)"
+"""Argument for an operator that looks after nothing but the namespace that it runs in."""
+
+RBAC = "rbac.authorization.k8s.io"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What differs between two installations.
+
+    Attributes
+    ----------
+    image : str
+    version : str
+        Of this project.
+    namespace : str
+        Where the operator runs.
+    name : str
+        Of the Deployment, the Roles and their bindings.
+    account : str
+        Of the ServiceAccount.
+    instance : str
+        Value of the label that tells two installations apart.
+    label : str
+        Value of the label that says what this is.
+    """
+
+    image: str
+    version: str
+    namespace: str = OPERATOR_NAMESPACE
+    name: str = CHART
+    account: str = CHART
+    instance: str = CHART
+    label: str = CHART
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Labels that find the operator's Pod."""
+        return {"app.kubernetes.io/name": self.label, "app.kubernetes.io/instance": self.instance}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of everything that is installed."""
+        return {**self.selector, "app.kubernetes.io/version": self.version}
+
+    def metadata(self, name: str, namespace: str | None = None, **labels: str) -> Manifest:
+        """Make the metadata of one of its objects."""
+        where = {} if namespace is None else {"namespace": namespace}
+        return {"name": name, **where, "labels": {**self.labels, **labels}}
+
+
+def make_namespace(name: str) -> Manifest:
+    """Make the operator's namespace, which takes only Pods that may do no harm to their node."""
+    enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": enforced}}
+
+
+def make_account(it: Installation) -> Manifest:
+    """Make the operator's ServiceAccount."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": it.metadata(it.account, it.namespace),
+    }
+
+
+def make_cluster_rights(it: Installation) -> list[Manifest]:
+    """Let the operator look after all namespaces."""
+    return _rights(it, "ClusterRole", None)
+
+
+def make_namespace_rights(it: Installation, namespace: str) -> list[Manifest]:
+    """Let the operator look after one namespace."""
+    return _rights(it, "Role", namespace)
+
+
+def make_user_roles(it: Installation) -> list[Manifest]:
+    """Let whoever may view or edit a namespace view or edit its Dask resources."""
+    return [
+        _role(it, "ClusterRole", f"{it.name}-view", None, rights.VIEWER_RULES, rights.VIEWER_LABELS),
+        _role(it, "ClusterRole", f"{it.name}-edit", None, rights.EDITOR_RULES, rights.EDITOR_LABELS),
+    ]
+
+
+def make_deployment(it: Installation, arguments: Sequence[str] = ()) -> Manifest:
+    """Make the Deployment of the operator, which the Pod Security Standard "restricted" lets in.
+
+    Parameters
+    ----------
+    it : Installation
+    arguments : sequence of str, optional
+        For the operator, e.g. `OWN_NAMESPACE`; by default it looks after all namespaces.
+    """
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": it.metadata(it.name, it.namespace),
+        "spec": {
+            "replicas": 1,
+            # Two at once would get in each other's way: the old one ends before the new one starts.
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": it.selector},
+            "template": {
+                "metadata": {"labels": it.labels},
+                "spec": {
+                    "serviceAccountName": it.account,
+                    # Variables of Services called dask-… would become configuration of Dask.
+                    "enableServiceLinks": False,
+                    # No runAsUser: the image has one, and OpenShift picks its own.
+                    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                    "containers": [_container(it, arguments)],
+                },
+            },
+        },
+    }
+
+
+def _container(it: Installation, arguments: Sequence[str]) -> Manifest:
+    container = {
+        "name": "operator",
+        "image": it.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(OPERATOR_COMMAND),
+        "args": [f"--health-port={HEALTH_PORT}", "--log-level=INFO", *arguments],
+        "env": [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
+        "ports": [{"name": "health", "containerPort": HEALTH_PORT}],
+        "livenessProbe": _probe("/healthz"),
+        "readinessProbe": _probe("/readyz"),
+        # No limit on CPU: it is idle most of the time and in a hurry for the rest.
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+        },
+    }
+    return container
+
+
+def _probe(path: str) -> Manifest:
+    return {"httpGet": {"path": path, "port": "health"}, "periodSeconds": 10, "timeoutSeconds": 5}
+
+
+def _rights(it: Installation, kind: str, namespace: str | None) -> list[Manifest]:
+    return [
+        _role(it, kind, it.name, namespace, rights.OPERATOR_RULES),
+        {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": f"{kind}Binding",
+            "metadata": it.metadata(it.name, namespace),
+            "roleRef": {"apiGroup": RBAC, "kind": kind, "name": it.name},
+            "subjects": [{"kind": "ServiceAccount", "name": it.account, "namespace": it.namespace}],
+        },
+    ]
+
+
+def _role(
+    it: Installation,
+    kind: str,
+    name: str,
+    namespace: str | None,
+    rules: Sequence[rights.Rule],
+    labels: Mapping[str, str] | None = None,
+) -> Manifest:
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": kind,
+        "metadata": it.metadata(name, namespace, **labels or {}),
+        "rules": rights.role_rules(rules),
+    }

@@ -1,0 +1,131 @@
+"""Who may do what: the operator's rules, as few as it needs, and those for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dask_gpu_k8s.api.resources import (
+    DASK_RESOURCES,
+    DASKCLUSTER,
+    DASKJOB,
+    DASKWORKERGROUP,
+    EVENT,
+    GROUP,
+    POD,
+    SERVICE,
+)
+from dask_gpu_k8s.api.types import Manifest
+
+OWNERS = (DASKCLUSTER, DASKWORKERGROUP, DASKJOB)
+"""Kinds whose objects own others."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One entry of a role.
+
+    Attributes
+    ----------
+    group : str
+        API group of the resources.
+    resources : tuple of str
+        Names as in URLs, e.g. ``"daskclusters/status"``.
+    verbs : tuple of str
+        What may be done with them.
+    why : str
+        What for, in one sentence.
+    """
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    why: str
+
+    def manifest(self) -> Manifest:
+        """Write it as an entry of ``rules``."""
+        return {"apiGroups": [self.group], "resources": list(self.resources), "verbs": list(self.verbs)}
+
+
+OPERATOR_RULES = (
+    Rule(
+        GROUP,
+        tuple(resource.plural for resource in DASK_RESOURCES),
+        ("list", "watch"),
+        "Follows what people ask for.",
+    ),
+    Rule(
+        GROUP,
+        (DASKCLUSTER.plural,),
+        ("create", "delete", "get"),
+        "Makes the cluster of a DaskJob and removes it; looks who has the name where it is taken.",
+    ),
+    Rule(
+        GROUP,
+        (DASKWORKERGROUP.plural,),
+        ("create", "delete", "get", "patch"),
+        "Makes the default group of a cluster and passes its replicas on. Adopts groups that people add: "
+        "where OwnerReferencesPermissionEnforcement is on (OpenShift), that takes the right to delete.",
+    ),
+    Rule(GROUP, tuple(f"{owner.plural}/status" for owner in OWNERS), ("patch",), "Says how things are."),
+    Rule(
+        GROUP,
+        tuple(f"{owner.plural}/finalizers" for owner in OWNERS),
+        ("update",),
+        "Makes objects that block the deletion of their owner; OwnerReferencesPermissionEnforcement asks "
+        "for this right.",
+    ),
+    Rule(
+        POD.group,
+        (POD.plural,),
+        ("create", "delete", "get", "list", "patch", "watch"),
+        "Schedulers, workers and job runners; patch marks a worker that is to go.",
+    ),
+    Rule(
+        SERVICE.group,
+        (SERVICE.plural,),
+        ("create", "get", "list", "watch"),
+        "The Services of schedulers; they go with their cluster.",
+    ),
+    Rule(EVENT.group, (EVENT.plural,), ("create",), "Tells what happened, for kubectl describe."),
+)
+"""All that the operator does. In a Role of each namespace, or in a ClusterRole for all of them."""
+
+VIEWER_RULES = (
+    Rule(
+        GROUP,
+        tuple(name for resource in DASK_RESOURCES for name in (resource.plural, f"{resource.plural}/status")),
+        ("get", "list", "watch"),
+        "Reads Dask resources.",
+    ),
+)
+
+EDITOR_RULES = (
+    Rule(
+        GROUP,
+        tuple(resource.plural for resource in DASK_RESOURCES),
+        ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"),
+        "Makes, changes and removes Dask resources.",
+    ),
+    Rule(
+        GROUP,
+        tuple(f"{each.plural}/scale" for each in DASK_RESOURCES if "scale" in each.subresources),
+        ("get", "patch", "update"),
+        "kubectl scale.",
+    ),
+)
+
+VIEWER_LABELS = {
+    "rbac.authorization.k8s.io/aggregate-to-view": "true",
+    "rbac.authorization.kubeflow.org/aggregate-to-kubeflow-view": "true",
+}
+EDITOR_LABELS = {
+    "rbac.authorization.k8s.io/aggregate-to-edit": "true",
+    "rbac.authorization.kubeflow.org/aggregate-to-kubeflow-edit": "true",
+}
+"""Kubernetes adds such a ClusterRole's rules to its own ``view`` and ``edit``, Kubeflow to its own."""
+
+
+def role_rules(rules: Sequence[Rule]) -> list[Manifest]:
+    """Write rules as the ``rules`` of a Role or ClusterRole."""
+    return [rule.manifest() for rule in rules]

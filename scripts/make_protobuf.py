@@ -1,4 +1,4 @@
-"""Write dask_gpu_k8s/local/protobuf.json: how Kubernetes' own kinds are numbered in its protobuf encoding.
+"""Write local/http/protobuf.json: how Kubernetes' own kinds are numbered in its protobuf encoding.
 
 ``python scripts/make_protobuf.py MODULES`` reads the Go modules ``k8s.io/api`` and ``k8s.io/apimachinery``
 below the folder MODULES (``go mod download k8s.io/api@v0.34.4`` fetches both). Of each message it keeps, by
@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 VERSION = "v0.34.4"
-TARGET = Path(__file__).parent.parent / "dask_gpu_k8s" / "local" / "protobuf.json"
+TARGET = Path(__file__).parent.parent / "dask_gpu_k8s" / "local" / "http" / "protobuf.json"
 
 KINDS = {
     "k8s.io.api.core.v1": (

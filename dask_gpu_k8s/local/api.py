@@ -15,21 +15,21 @@ from typing import Any
 from dask_gpu_k8s.api import resources
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local import binding, crd, scale, seeds
-from dask_gpu_k8s.local.builtin import builtin_kinds
-from dask_gpu_k8s.local.crd_schema import has_rules
-from dask_gpu_k8s.local.decoding import decode, detached
-from dask_gpu_k8s.local.deletion import Deletion
 from dask_gpu_k8s.local.errors import method_not_allowed
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.options import DEFAULT, DeleteOptions, WriteOptions
-from dask_gpu_k8s.local.patch import apply_patch
-from dask_gpu_k8s.local.reads import Reads
-from dask_gpu_k8s.local.registry import Registry
-from dask_gpu_k8s.local.services import SERVICE_NETWORK, ServiceAddresses
-from dask_gpu_k8s.local.store import Change, Store, Table
-from dask_gpu_k8s.local.subscription import Subscription
-from dask_gpu_k8s.local.writes import Writes
+from dask_gpu_k8s.local.machinery import binding, crd, scale, seeds
+from dask_gpu_k8s.local.machinery.builtin import builtin_kinds
+from dask_gpu_k8s.local.machinery.crd_schema import has_rules
+from dask_gpu_k8s.local.machinery.decoding import decode, detached
+from dask_gpu_k8s.local.machinery.deletion import Deletion
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.machinery.options import DEFAULT, DeleteOptions, WriteOptions
+from dask_gpu_k8s.local.machinery.patch import apply_patch
+from dask_gpu_k8s.local.machinery.reads import Reads
+from dask_gpu_k8s.local.machinery.registry import Registry
+from dask_gpu_k8s.local.machinery.services import SERVICE_NETWORK, ServiceAddresses
+from dask_gpu_k8s.local.machinery.store import Change, Store, Table
+from dask_gpu_k8s.local.machinery.subscription import Subscription
+from dask_gpu_k8s.local.machinery.writes import Writes
 
 _CRDS: Table = (resources.CRD.group, resources.CRD.plural)
 

@@ -22,10 +22,10 @@ from pathlib import Path
 from dask_gpu_k8s.local import watchdog
 from dask_gpu_k8s.local.api import Api
 from dask_gpu_k8s.local.applying import create_all
+from dask_gpu_k8s.local.http.server import Server
 from dask_gpu_k8s.local.kubeconfig import Access
 from dask_gpu_k8s.local.node.addresses import Networks
 from dask_gpu_k8s.local.node.node import Node
-from dask_gpu_k8s.local.server import Server
 from dask_gpu_k8s.local.settings import Settings
 from dask_gpu_k8s.local.tls import make_certificates
 

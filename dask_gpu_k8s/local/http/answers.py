@@ -11,10 +11,10 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.api import Api
 from dask_gpu_k8s.local.errors import StatusError
 from dask_gpu_k8s.local.http.bodies import Form
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.reads import Page
-from dask_gpu_k8s.local.store import Entry, encode
-from dask_gpu_k8s.local.table import make_table
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.machinery.reads import Page
+from dask_gpu_k8s.local.machinery.store import Entry, encode
+from dask_gpu_k8s.local.printing.table import make_table
 
 
 def json_answer(body: bytes, status: int = 200, warnings: Iterable[str] = ()) -> web.Response:

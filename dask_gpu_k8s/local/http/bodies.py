@@ -9,9 +9,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from dask_gpu_k8s.local import protobuf
 from dask_gpu_k8s.local.errors import StatusError, bad_request, unsupported_media_type
-from dask_gpu_k8s.local.patch import ACCEPTED, CONTENT_TYPES
+from dask_gpu_k8s.local.http import protobuf
+from dask_gpu_k8s.local.machinery.patch import ACCEPTED, CONTENT_TYPES
 
 APPLY = "application/apply-patch+yaml"
 

@@ -8,11 +8,11 @@ from aiohttp import web
 
 from dask_gpu_k8s.api.builtin import kubernetes_version
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local import discovery, openapi
 from dask_gpu_k8s.local.errors import no_such_path
+from dask_gpu_k8s.local.http import discovery, openapi
 from dask_gpu_k8s.local.http.answers import json_answer
-from dask_gpu_k8s.local.registry import Registry
-from dask_gpu_k8s.local.store import encode
+from dask_gpu_k8s.local.machinery.registry import Registry
+from dask_gpu_k8s.local.machinery.store import encode
 
 OPEN = ("/version", "/healthz", "/livez", "/readyz")
 """Paths that need no token, as on a real cluster."""

@@ -8,16 +8,16 @@ from aiohttp import web
 
 from dask_gpu_k8s.api.resources import NAMESPACE, POD
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local import binding
 from dask_gpu_k8s.local.api import Api
 from dask_gpu_k8s.local.errors import StatusError, bad_request, method_not_allowed, no_such_path
 from dask_gpu_k8s.local.http.answers import formed, json_answer, list_json, refusal
 from dask_gpu_k8s.local.http.bodies import Form, parse_body, parse_patch, wanted_form
 from dask_gpu_k8s.local.http.paths import Target
 from dask_gpu_k8s.local.http.query import ListQuery, delete_options, write_options
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.options import DeleteOptions
-from dask_gpu_k8s.local.store import encode
+from dask_gpu_k8s.local.machinery import binding
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.machinery.options import DeleteOptions
+from dask_gpu_k8s.local.machinery.store import encode
 
 
 def form_of(request: web.BaseRequest) -> Form:

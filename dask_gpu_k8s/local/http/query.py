@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dask_gpu_k8s.local.errors import bad_request, invalid_options
-from dask_gpu_k8s.local.options import DeleteOptions, WriteOptions
+from dask_gpu_k8s.local.machinery.options import DeleteOptions, WriteOptions
 
 
 class Query(Protocol):

@@ -17,9 +17,9 @@ from dask_gpu_k8s.local.http.answers import entry_json, formed
 from dask_gpu_k8s.local.http.bodies import Form
 from dask_gpu_k8s.local.http.objects import too_new
 from dask_gpu_k8s.local.http.query import ListQuery
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.store import Entry, TooOld, encode
-from dask_gpu_k8s.local.subscription import Subscription
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.machinery.store import Entry, TooOld, encode
+from dask_gpu_k8s.local.machinery.subscription import Subscription
 
 BOOKMARK_EVERY = 30.0
 """Seconds between bookmarks; a client may take longer silence for a dead connection."""

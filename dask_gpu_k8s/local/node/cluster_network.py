@@ -10,8 +10,8 @@ from pathlib import Path
 from dask_gpu_k8s.api.resources import SERVICE, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.api import Api
-from dask_gpu_k8s.local.builtin import ENDPOINTS, ENDPOINTSLICE
 from dask_gpu_k8s.local.errors import StatusError
+from dask_gpu_k8s.local.machinery.builtin import ENDPOINTS, ENDPOINTSLICE
 from dask_gpu_k8s.local.node.endpoints import Route, endpoint_slice, endpoints, routes
 from dask_gpu_k8s.local.node.events import Events
 from dask_gpu_k8s.local.node.mirror import Key, Mirror

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.local.machinery.pod_rules import qos_class
 from dask_gpu_k8s.local.node.facts import (
     ContainerFacts,
     Ended,
@@ -15,7 +16,6 @@ from dask_gpu_k8s.local.node.facts import (
     main_containers,
 )
 from dask_gpu_k8s.local.node.lifecycle import backing_off, init_failure, is_over, next_init
-from dask_gpu_k8s.local.pod_rules import qos_class
 
 CREATING = {"reason": "ContainerCreating"}
 INITIALIZING = {"reason": "PodInitializing"}

@@ -16,7 +16,7 @@ from typing import Any
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.api import Api
 from dask_gpu_k8s.local.errors import bad_request
-from dask_gpu_k8s.local.server import Server
+from dask_gpu_k8s.local.http.server import Server
 from dask_gpu_k8s.local.streams import ExecOptions, ExecProcess, LogOptions
 from dask_gpu_k8s.local.tls import make_certificates
 

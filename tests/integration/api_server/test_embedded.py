@@ -21,7 +21,7 @@ from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import ApiError, BadRequest, Gone, Unauthorized
 from dask_gpu_k8s.kube.websocket import STDOUT, Data, ExecClient, Exit, Failure, PortForwardClient
 from dask_gpu_k8s.local.api import Api
-from dask_gpu_k8s.local.server import Server
+from dask_gpu_k8s.local.http.server import Server
 from dask_gpu_k8s.local.streams import ExecOptions, ExecProcess, LogOptions
 from dask_gpu_k8s.local.tls import make_certificates
 from tests.integration.api_server.conftest import eventually

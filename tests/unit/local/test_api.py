@@ -10,11 +10,11 @@ import pytest
 
 from dask_gpu_k8s.api.resources import CONFIGMAP, CRD, EVENT, NAMESPACE, POD, SERVICE, Resource
 from dask_gpu_k8s.local.api import Api
-from dask_gpu_k8s.local.controllers import Controllers
 from dask_gpu_k8s.local.errors import StatusError
-from dask_gpu_k8s.local.options import WriteOptions
-from dask_gpu_k8s.local.pod_rules import qos_class
-from dask_gpu_k8s.local.simple_rules import due_events
+from dask_gpu_k8s.local.machinery.controllers import Controllers
+from dask_gpu_k8s.local.machinery.options import WriteOptions
+from dask_gpu_k8s.local.machinery.pod_rules import qos_class
+from dask_gpu_k8s.local.machinery.simple_rules import due_events
 
 V1 = Resource("example.com", "v1", "gadgets", "Gadget", "gadget")
 V2 = Resource("example.com", "v2", "gadgets", "Gadget", "gadget")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dask_gpu_k8s.local import gc
-from dask_gpu_k8s.local.graph import Graph
-from dask_gpu_k8s.local.store import Store
+from dask_gpu_k8s.local.machinery import gc
+from dask_gpu_k8s.local.machinery.graph import Graph
+from dask_gpu_k8s.local.machinery.store import Store
 
 
 def obj(uid: str, owners: tuple[str, ...] = (), **meta: Any) -> dict:

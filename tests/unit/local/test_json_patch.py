@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dask_gpu_k8s.local.patch import BadPatch, json_patch
+from dask_gpu_k8s.local.machinery.patch import BadPatch, json_patch
 
 TARGET = {"a": 1, "list": ["x", "y"], "deep": {"k": {"v": 1}}, "sl/ash": {"til~de": 1}}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dask_gpu_k8s.local.protobuf import BadProtobuf, decode
+from dask_gpu_k8s.local.http.protobuf import BadProtobuf, decode
 
 
 def varint(number: int) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dask_gpu_k8s.local import selectors
-from dask_gpu_k8s.local.selectors import BadSelector, field_value, parse_fields, parse_labels
+from dask_gpu_k8s.local.machinery import selectors
+from dask_gpu_k8s.local.machinery.selectors import BadSelector, field_value, parse_fields, parse_labels
 
 LABELS = {"app": "web", "tier": "front", "example.com/size": "10", "empty": ""}
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dask_gpu_k8s.local.store import FIRST_VERSION, Change, Store, TooOld
+from dask_gpu_k8s.local.machinery.store import FIRST_VERSION, Change, Store, TooOld
 
 TABLE = ("", "things")
 

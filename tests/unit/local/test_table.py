@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from dask_gpu_k8s.local import jsonpath, printers
-from dask_gpu_k8s.local.ages import age, span
-from dask_gpu_k8s.local.pod_printer import PODS, status_word
-from dask_gpu_k8s.local.table import PLAIN, custom_printer, make_table
+from dask_gpu_k8s.local.printing import jsonpath, printers
+from dask_gpu_k8s.local.printing.ages import age, span
+from dask_gpu_k8s.local.printing.pod_printer import PODS, status_word
+from dask_gpu_k8s.local.printing.table import PLAIN, custom_printer, make_table
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 CREATED = "2026-01-01T23:59:00Z"

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.errors import expired
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.selectors import Test
-from dask_gpu_k8s.local.store import Change, Entry, Store, Table
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.machinery.selectors import Test
+from dask_gpu_k8s.local.machinery.store import Change, Entry, Store, Table
 
 BACKLOG = 20_000
 """A listener that lags further behind is cut off, and has to list again."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from dask_gpu_k8s.api.objectmeta import OBJECT_META
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local.discovery import subresources
 from dask_gpu_k8s.local.errors import no_such_path
-from dask_gpu_k8s.local.kinds import Kind
+from dask_gpu_k8s.local.http.discovery import subresources
+from dask_gpu_k8s.local.machinery.kinds import Kind
 
 _ACTIONS = {
     "create": ("post", "post"),

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local.ages import age
-from dask_gpu_k8s.local.kinds import Column, Printer
-from dask_gpu_k8s.local.table import AGE, NAME
+from dask_gpu_k8s.local.machinery.kinds import Column, Printer
+from dask_gpu_k8s.local.printing.ages import age
+from dask_gpu_k8s.local.printing.table import AGE, NAME
 
 Cells = Callable[[Manifest, datetime], list[Any]]
 

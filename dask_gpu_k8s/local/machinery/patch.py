@@ -13,7 +13,7 @@ from typing import Any
 from dask_gpu_k8s.api.merge import merge_patch, strategic_merge
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.errors import Cause, StatusError, bad_request, invalid, unsupported_media_type
-from dask_gpu_k8s.local.kinds import Kind
+from dask_gpu_k8s.local.machinery.kinds import Kind
 
 CONTENT_TYPES = {
     "application/merge-patch+json": "merge",

@@ -11,7 +11,7 @@ from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.errors import no_such_path
-from dask_gpu_k8s.local.kinds import Kind
+from dask_gpu_k8s.local.machinery.kinds import Kind
 
 _SUBRESOURCE_VERBS = {
     "status": ("get", "patch", "update"),

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local import naming
 from dask_gpu_k8s.local.errors import Cause, bad_request, conflict
-from dask_gpu_k8s.local.kinds import Kind
+from dask_gpu_k8s.local.machinery import naming
+from dask_gpu_k8s.local.machinery.kinds import Kind
 
 _CLIENT_MAY_SET = ("labels", "annotations", "finalizers", "ownerReferences")
 _STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")

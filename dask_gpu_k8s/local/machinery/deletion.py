@@ -9,11 +9,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local import errors, metadata
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.options import DeleteOptions
-from dask_gpu_k8s.local.reads import Reads
-from dask_gpu_k8s.local.store import Store
+from dask_gpu_k8s.local import errors
+from dask_gpu_k8s.local.machinery import metadata
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.machinery.options import DeleteOptions
+from dask_gpu_k8s.local.machinery.reads import Reads
+from dask_gpu_k8s.local.machinery.store import Store
 
 PROPAGATIONS = ("Foreground", "Background", "Orphan")
 

@@ -11,16 +11,16 @@ import logging
 
 from dask_gpu_k8s.api.resources import CRD, EVENT, NAMESPACE
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local import gc
 from dask_gpu_k8s.local.api import Api
-from dask_gpu_k8s.local.crd import CLEANUP
 from dask_gpu_k8s.local.errors import StatusError
-from dask_gpu_k8s.local.graph import Graph
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.metadata import FOREGROUND, ORPHAN
-from dask_gpu_k8s.local.options import DeleteOptions
-from dask_gpu_k8s.local.simple_rules import due_events
-from dask_gpu_k8s.local.store import Change, Table
+from dask_gpu_k8s.local.machinery import gc
+from dask_gpu_k8s.local.machinery.crd import CLEANUP
+from dask_gpu_k8s.local.machinery.graph import Graph
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.machinery.metadata import FOREGROUND, ORPHAN
+from dask_gpu_k8s.local.machinery.options import DeleteOptions
+from dask_gpu_k8s.local.machinery.simple_rules import due_events
+from dask_gpu_k8s.local.machinery.store import Change, Table
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.errors import Cause
-from dask_gpu_k8s.local.store import Change, Store, Table
+from dask_gpu_k8s.local.machinery.store import Change, Store, Table
 
 SERVICE_NETWORK = "127.96.0.0/16"
 """Services get addresses of this network, which every Linux machine has without being asked."""

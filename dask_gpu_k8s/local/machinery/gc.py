@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local.metadata import FOREGROUND, ORPHAN
+from dask_gpu_k8s.local.machinery.metadata import FOREGROUND, ORPHAN
 
 Find = Callable[[str, str], Manifest | None]
 """(uid of an owner, namespace of the dependent) to the owner, if it exists where it may be."""

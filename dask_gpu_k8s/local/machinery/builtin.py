@@ -9,10 +9,11 @@ from dask_gpu_k8s.api import resources
 from dask_gpu_k8s.api.builtin import builtin_schemas
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local import crd, naming, pod_defaults, pod_rules, printers, services, simple_rules
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.pod_printer import PODS
-from dask_gpu_k8s.local.table import PLAIN
+from dask_gpu_k8s.local.machinery import crd, naming, pod_defaults, pod_rules, services, simple_rules
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.printing import printers
+from dask_gpu_k8s.local.printing.pod_printer import PODS
+from dask_gpu_k8s.local.printing.table import PLAIN
 
 SERVICEACCOUNT = Resource("", "v1", "serviceaccounts", "ServiceAccount", "serviceaccount", ("sa",))
 ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints", "endpoints", ("ep",))

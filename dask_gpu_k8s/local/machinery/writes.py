@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local import errors, metadata
-from dask_gpu_k8s.local.decoding import decode, detached
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.options import WriteOptions
-from dask_gpu_k8s.local.patch import apply_patch
-from dask_gpu_k8s.local.reads import Reads
-from dask_gpu_k8s.local.store import Store, encode
+from dask_gpu_k8s.local import errors
+from dask_gpu_k8s.local.machinery import metadata
+from dask_gpu_k8s.local.machinery.decoding import decode, detached
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.machinery.options import WriteOptions
+from dask_gpu_k8s.local.machinery.patch import apply_patch
+from dask_gpu_k8s.local.machinery.reads import Reads
+from dask_gpu_k8s.local.machinery.store import Store, encode
 
 
 class Writes:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dask_gpu_k8s.api.resources import NAMESPACE, POD
-from dask_gpu_k8s.local.builtin import SERVICEACCOUNT
 from dask_gpu_k8s.local.errors import forbidden
-from dask_gpu_k8s.local.kinds import Kind
+from dask_gpu_k8s.local.machinery.builtin import SERVICEACCOUNT
+from dask_gpu_k8s.local.machinery.kinds import Kind
 
 if TYPE_CHECKING:
     from dask_gpu_k8s.local.api import Api

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local import errors
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.selectors import BadSelector, Test, test_for
-from dask_gpu_k8s.local.store import Entry, Key, Store, TooOld
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.machinery.selectors import BadSelector, Test, test_for
+from dask_gpu_k8s.local.machinery.store import Entry, Key, Store, TooOld
 
 NAMESPACES = ("", "namespaces")
 

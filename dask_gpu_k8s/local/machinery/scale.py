@@ -8,9 +8,9 @@ from __future__ import annotations
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.errors import Cause, bad_request, conflict, invalid, stale
-from dask_gpu_k8s.local.jsonpath import get_in, with_value
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.table import PLAIN
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.printing.jsonpath import get_in, with_value
+from dask_gpu_k8s.local.printing.table import PLAIN
 
 KIND = Kind(Resource("autoscaling", "v1", "scales", "Scale", "scale"), PLAIN, custom=True)
 """What a Scale itself is; it is never stored."""

@@ -31,7 +31,7 @@ class BadProtobuf(ValueError):
 
 @cache
 def _table() -> Manifest:
-    text = resources.files("dask_gpu_k8s.local").joinpath("protobuf.json").read_text(encoding="utf-8")
+    text = resources.files("dask_gpu_k8s.local.http").joinpath("protobuf.json").read_text(encoding="utf-8")
     table: Manifest = json.loads(text)
     return table
 

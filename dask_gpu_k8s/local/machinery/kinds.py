@@ -9,9 +9,9 @@ from typing import Any
 
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local import naming
 from dask_gpu_k8s.local.errors import Cause
-from dask_gpu_k8s.local.store import Table
+from dask_gpu_k8s.local.machinery import naming
+from dask_gpu_k8s.local.machinery.store import Table
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -78,7 +78,7 @@ class Kind:
     fields : mapping of str to str
         Field selectors beyond ``metadata.name`` and ``metadata.namespace``: label to path.
     name_rule : callable
-        See `dask_gpu_k8s.local.naming`.
+        See `dask_gpu_k8s.local.machinery.naming`.
     has_status : bool
         Status is written through its subresource alone.
     has_generation : bool

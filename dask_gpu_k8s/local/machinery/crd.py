@@ -11,12 +11,13 @@ from typing import Any
 
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local import jsonpath, naming
-from dask_gpu_k8s.local.crd_schema import check_schema
 from dask_gpu_k8s.local.errors import Cause
-from dask_gpu_k8s.local.kinds import Kind, Scale
-from dask_gpu_k8s.local.metadata import timestamp
-from dask_gpu_k8s.local.table import custom_printer
+from dask_gpu_k8s.local.machinery import naming
+from dask_gpu_k8s.local.machinery.crd_schema import check_schema
+from dask_gpu_k8s.local.machinery.kinds import Kind, Scale
+from dask_gpu_k8s.local.machinery.metadata import timestamp
+from dask_gpu_k8s.local.printing import jsonpath
+from dask_gpu_k8s.local.printing.table import custom_printer
 
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 """Finalizer of a CRD that is being deleted: its objects go first."""

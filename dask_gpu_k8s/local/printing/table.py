@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local import jsonpath
-from dask_gpu_k8s.local.ages import age
-from dask_gpu_k8s.local.kinds import Column, Printer
+from dask_gpu_k8s.local.machinery.kinds import Column, Printer
+from dask_gpu_k8s.local.printing import jsonpath
+from dask_gpu_k8s.local.printing.ages import age
 
 NAME = Column("Name", format="name")
 AGE = Column("Age")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local.store import Change, Key, Store, Table
+from dask_gpu_k8s.local.machinery.store import Change, Key, Store, Table
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.local.errors import no_such_path
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.store import Table
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.machinery.store import Table
 
 
 class Registry:

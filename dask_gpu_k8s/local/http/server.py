@@ -12,7 +12,6 @@ from aiohttp import web
 
 from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.local.api import Api
-from dask_gpu_k8s.local.controllers import Controllers
 from dask_gpu_k8s.local.errors import StatusError, method_not_allowed
 from dask_gpu_k8s.local.http.answers import refusal
 from dask_gpu_k8s.local.http.meta import OPEN, Meta
@@ -21,6 +20,7 @@ from dask_gpu_k8s.local.http.paths import Target, parse_path
 from dask_gpu_k8s.local.http.pods import STREAMS, PodRequests
 from dask_gpu_k8s.local.http.query import list_query
 from dask_gpu_k8s.local.http.watching import Watch, close_all
+from dask_gpu_k8s.local.machinery.controllers import Controllers
 from dask_gpu_k8s.local.streams import PodStreams
 
 log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from typing import Any
 from dask_gpu_k8s.api.schema import SchemaError, apply_defaults, prune, unknown_fields, validate
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.errors import Cause, StatusError, bad_request, invalid
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.options import WriteOptions
-from dask_gpu_k8s.local.store import encode
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.machinery.options import WriteOptions
+from dask_gpu_k8s.local.machinery.store import encode
 
 
 def detached(obj: Manifest) -> Manifest:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.errors import Cause
-from dask_gpu_k8s.local.metadata import timestamp
+from dask_gpu_k8s.local.machinery.metadata import timestamp
 
 
 def fill_namespace(namespace: Manifest, old: Manifest | None) -> Manifest:

@@ -11,8 +11,8 @@ from typing import Any
 
 from dask_gpu_k8s.api.quantity import parse_quantity
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local import naming
 from dask_gpu_k8s.local.errors import Cause
+from dask_gpu_k8s.local.machinery import naming
 
 _CHOICES = {
     "restartPolicy": ("Always", "OnFailure", "Never"),

@@ -7,8 +7,8 @@ from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.errors import bad_request, conflict
-from dask_gpu_k8s.local.kinds import Kind
-from dask_gpu_k8s.local.metadata import timestamp
+from dask_gpu_k8s.local.machinery.kinds import Kind
+from dask_gpu_k8s.local.machinery.metadata import timestamp
 
 
 def node_of(sent: Any) -> str:

@@ -223,8 +223,11 @@ def test_exec(cluster):
     assert "executable file not found" in cluster.kubectl("exec", "p", "--", "no-such-program", check=False)
 
 
+# The second shell is not interactive: an interactive one makes each command the terminal's foreground group,
+# and a Ctrl-C that comes when such a command has just ended reaches nobody.
 ON_TERMINAL = b"""\
-until test $(stty size | cut -c1-2) = 33; do :; done; trap 'exit 3' INT; tty; while :; do sleep 0.1; done
+until test $(stty size | cut -c1-2) = 33; do :; done; \
+exec sh -c 'trap "exit 3" INT; tty; while :; do sleep 0.1; done'
 """
 
 

@@ -30,7 +30,9 @@ def set_up(session: nox.Session, *requirements: str) -> None:
 
 
 def run_pytest(session: nox.Session) -> None:
-    session.run("pytest", "-o", f"cache_dir={CACHE / 'pytest'}", *session.posargs)
+    """Run the tests; four at a time, since they mostly wait for processes to come up and go."""
+    options = ["-o", f"cache_dir={CACHE / 'pytest'}", "-n", "4", "--dist", "worksteal", "--durations", "10"]
+    session.run("pytest", *options, *session.posargs)
 
 
 @nox.session

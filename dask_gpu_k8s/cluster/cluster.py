@@ -51,7 +51,8 @@ class KubeCluster(LifeCycle):
     worker_command : str or list of str, optional
         What a worker runs. Default ``dask worker``.
     port_forward_cluster_ip : bool, optional
-        Reach the scheduler by port-forward always, never, or (default) from outside Kubernetes.
+        Upstream's spelling: ``True`` is ``connect="port-forward"``, ``False`` is ``"auto"`` that never
+        forwards. `connect` wins.
     create_mode : CreateMode or str, optional
         Default ``CREATE_OR_CONNECT``.
     shutdown_on_close : bool, optional
@@ -65,8 +66,14 @@ class KubeCluster(LifeCycle):
         ``ClusterIP`` (default), ``NodePort`` or ``LoadBalancer``.
     custom_cluster_spec : path or mapping, optional
         A DaskCluster, in place of all arguments that would shape one.
+    connect : str, optional
+        The way to the scheduler: ``auto`` (default), ``direct``, ``port-forward``, ``node-port`` or
+        ``load-balancer``. ``auto`` goes by where this process runs and what the scheduler's Service is.
+    node_port_host : str, optional
+        Host name or address of a node, for ``node-port``. Default: asked of Kubernetes, which needs the
+        right to get nodes.
     scheduler_forward_port : int, optional
-        Local port of the dashboard. Default any.
+        Local port of the dashboard, where it is forwarded. Default any.
     jupyter : bool, optional
         Run a Jupyter server on the scheduler. Default no.
     scheduler_resources : mapping, optional
@@ -116,6 +123,8 @@ class KubeCluster(LifeCycle):
         env: Env | None = None,
         worker_command: str | Sequence[str] | None = None,
         port_forward_cluster_ip: bool | None = None,
+        connect: str | None = None,
+        node_port_host: str | None = None,
         create_mode: CreateMode | str | None = None,
         shutdown_on_close: bool | None = None,
         idle_timeout: int | None = None,
@@ -280,9 +289,9 @@ class KubeCluster(LifeCycle):
 
     @property
     def dashboard_link(self) -> str:
-        """Where the scheduler's dashboard is seen from here; empty if not connected."""
+        """Where the scheduler's dashboard is seen from here; empty if not connected, or if it is not."""
         route = self._session.route
-        return str(format_dashboard_link(*route.dashboard)) if route else ""
+        return str(format_dashboard_link(*route.dashboard)) if route and route.dashboard else ""
 
     @property
     def jupyter_link(self) -> str:

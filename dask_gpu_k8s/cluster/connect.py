@@ -1,30 +1,35 @@
-"""From a scheduler that is Ready to a connection with it."""
+"""Open the way to a scheduler that was chosen."""
 
 from __future__ import annotations
 
 import asyncio
-import time
+import logging
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 
-import distributed
-from distributed.core import rpc
-
-from dask_gpu_k8s.api import labels, names
+from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.cluster import scheduler_pod
-from dask_gpu_k8s.cluster.versions import check_versions
-from dask_gpu_k8s.errors import InvalidArgument, StartFailed
-from dask_gpu_k8s.kube.backoff import Backoff
+from dask_gpu_k8s.cluster import scheduler_pod, ways
+from dask_gpu_k8s.errors import InvalidArgument
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.config import in_cluster
 from dask_gpu_k8s.kube.portforward import LOCALHOST, PortForward
 
-ANSWER_SECONDS = 60.0
-"""How long a scheduler that is Ready may take to answer its first call."""
+logger = logging.getLogger(__name__)
+
+_CURES = {
+    ways.PORT_FORWARD: "Connections go through the API server, which wants the rights to get and create "
+    "pods/portforward; the log says why they fail.",
+    ways.DIRECT: "Does a network policy stand between? If this Pod belongs to another Kubernetes than the "
+    'scheduler, say connect="port-forward".',
+    ways.NODE_PORT: "Does a firewall stand between? node_port_host= names another address, and "
+    'connect="port-forward" goes through the API server.',
+    ways.LOAD_BALANCER: "Does a firewall stand between, or does the load balancer need longer (see "
+    'resource_timeout)? connect="port-forward" goes through the API server.',
+}
 
 
 @dataclass(frozen=True)
@@ -35,52 +40,66 @@ class Route:
     ----------
     address : str
         Of the scheduler, e.g. ``"tcp://127.0.0.1:41234"``.
-    dashboard : tuple of (str, int)
-        Host and port of its dashboard.
+    dashboard : tuple of (str, int) or None
+        Host and port of its dashboard; ``None`` if it cannot be reached.
+    cure : str
+        What to do if nobody answers there.
     """
 
     address: str
-    dashboard: tuple[str, int]
+    dashboard: tuple[str, int] | None
+    cure: str = ""
 
 
 async def open_route(
-    kube: KubeClient,
-    cluster: Manifest,
-    pod: Manifest,
-    stack: AsyncExitStack,
-    *,
-    forward: bool | None,
-    dashboard_port: int | None,
+    kube: KubeClient, cluster: Manifest, plan: ways.Plan, stack: AsyncExitStack, dashboard_port: int | None
 ) -> Route:
-    """Reach a scheduler: directly from inside Kubernetes, by port-forward from outside.
+    """Open the way to a scheduler, and tell the log which it is.
 
     Parameters
     ----------
     kube : KubeClient
     cluster : Manifest
         The DaskCluster.
-    pod : Manifest
-        Its scheduler.
+    plan : Plan
+        The way.
     stack : AsyncExitStack
         Closes the port-forwards in its time.
-    forward : bool or None
-        Always, never, or as the place asks for.
     dashboard_port : int or None
-        Local port of the dashboard; by default any.
+        Local port of the dashboard; by default any. Only for a port-forward.
 
     Raises
     ------
     InvalidArgument
-        If the local port is taken.
+        If the local port is taken, or a name is only known in Kubernetes.
     """
-    if not (not in_cluster() if forward is None else forward):
-        return direct_route(cluster)
-    find = scheduler_finder(kube, cluster)
-    comm = scheduler_pod.container_port(pod, scheduler_pod.COMM_NAMES, scheduler_pod.COMM_PORT)
-    board = scheduler_pod.container_port(pod, scheduler_pod.DASHBOARD_NAMES, scheduler_pod.DASHBOARD_PORT)
-    namespace = cluster["metadata"]["namespace"]
-    to_comm = await stack.enter_async_context(PortForward(kube, find, comm, namespace=namespace))
-    to_board = PortForward(kube, find, board, namespace=namespace, local_port=dashboard_port or 0)
+    host, comm, board = plan.host, plan.comm, plan.dashboard
+    if plan.mode is ways.PORT_FORWARD:
+        host, (comm, board) = LOCALHOST, await _forward(kube, cluster, plan, stack, dashboard_port)
+    elif plan.mode is ways.DIRECT and not in_cluster():
+        await _look_up(host)
+    host = f"[{host}]" if ":" in host else host
+    route = Route(f"tcp://{host}:{comm}", (host, board) if board else None, _CURES[plan.mode])
+    logger.log(
+        logging.WARNING if plan.is_second_choice else logging.INFO,
+        "DaskCluster %s/%s: its scheduler is reached by %s at %s: %s",
+        cluster["metadata"]["namespace"],
+        cluster["metadata"]["name"],
+        plan.mode,
+        route.address,
+        plan.why,
+    )
+    return route
+
+
+async def _forward(
+    kube: KubeClient, cluster: Manifest, plan: ways.Plan, stack: AsyncExitStack, dashboard_port: int | None
+) -> tuple[int, int | None]:
+    find, namespace = scheduler_finder(kube, cluster), cluster["metadata"]["namespace"]
+    to_comm = await stack.enter_async_context(PortForward(kube, find, plan.comm, namespace=namespace))
+    if plan.dashboard is None:
+        return to_comm.local_port, None
+    to_board = PortForward(kube, find, plan.dashboard, namespace=namespace, local_port=dashboard_port or 0)
     try:
         await stack.enter_async_context(to_board)
     except OSError as error:
@@ -89,16 +108,19 @@ async def open_route(
             where="scheduler_forward_port",
             cure="Choose another one, or None for any.",
         ) from error
-    return Route(f"tcp://{LOCALHOST}:{to_comm.local_port}", (LOCALHOST, to_board.local_port))
+    return to_comm.local_port, to_board.local_port
 
 
-def direct_route(cluster: Manifest) -> Route:
-    """Address a scheduler by its Service; no cluster domain, which differs from place to place."""
-    metadata, service = cluster["metadata"], cluster["spec"]["scheduler"].get("service") or {}
-    host = f"{names.scheduler(metadata['name'])}.{metadata['namespace']}.svc"
-    comm = scheduler_pod.service_port(service, scheduler_pod.COMM_NAMES, scheduler_pod.COMM_PORT)
-    board = scheduler_pod.service_port(service, scheduler_pod.DASHBOARD_NAMES, scheduler_pod.DASHBOARD_PORT)
-    return Route(f"tcp://{host}:{comm}", (host, board))
+async def _look_up(host: str) -> None:
+    """Refuse a name of a Service that nobody knows here; asked once."""
+    try:
+        await asyncio.get_running_loop().getaddrinfo(host, None)
+    except socket.gaierror as error:
+        raise InvalidArgument(
+            f"the name {host} is not known here, outside Kubernetes ({error.strerror})",
+            where='connect="direct"',
+            cure='Without a VPN that knows it, say connect="port-forward".',
+        ) from error
 
 
 def scheduler_finder(kube: KubeClient, cluster: Manifest) -> Callable[[], Awaitable[str]]:
@@ -114,51 +136,3 @@ def scheduler_finder(kube: KubeClient, cluster: Manifest) -> Callable[[], Awaita
         return str(pod["metadata"]["name"])
 
     return find
-
-
-async def open_comm(address: str, where: str) -> Any:
-    """Open a line to a scheduler, and find out whether it speaks our language.
-
-    Parameters
-    ----------
-    address : str
-    where : str
-        The cluster, for messages.
-
-    Returns
-    -------
-    distributed.core.rpc
-
-    Raises
-    ------
-    VersionMismatch
-        If the two versions of Dask cannot talk.
-    StartFailed
-        If nobody answers.
-    """
-    comm = rpc(address)
-    try:
-        versions = await _ask_versions(comm, where)
-        check_versions(distributed.__version__, str(versions["packages"].get("distributed") or ""), where)
-    except BaseException:
-        await comm.close_rpc()
-        raise
-    return comm
-
-
-async def _ask_versions(comm: Any, where: str) -> Any:
-    # Ready means that the dashboard answers; a Service or a forward may need a moment more.
-    deadline = time.monotonic() + ANSWER_SECONDS
-    backoff = Backoff(maximum=2.0)
-    while True:
-        try:
-            return await comm.versions()
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise StartFailed(
-                    f"the scheduler is Ready but does not answer at {comm.address} ({error})",
-                    where=where,
-                    cure="Does a network policy or a firewall stand between? port_forward_cluster_ip=True "
-                    "goes through the API server.",
-                ) from error
-        await asyncio.sleep(next(backoff))

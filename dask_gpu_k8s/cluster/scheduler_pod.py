@@ -48,7 +48,17 @@ def container_port(pod: Manifest, names: tuple[str, ...], default: int) -> int:
     return next((int(port["containerPort"]) for port in ports if port.get("name") in names), default)
 
 
-def service_port(service: Manifest, names: tuple[str, ...], default: int) -> int:
-    """Find a port of a Service's spec by one of its names, else by number."""
+def pod_ports(pod: Manifest) -> tuple[int, int]:
+    """Return the ports of a scheduler's Pod: its own and its dashboard's."""
+    return (
+        container_port(pod, COMM_NAMES, COMM_PORT),
+        container_port(pod, DASHBOARD_NAMES, DASHBOARD_PORT),
+    )
+
+
+def service_port(service: Manifest, names: tuple[str, ...], number: int) -> Manifest | None:
+    """Find an entry of ``ports`` in a Service's spec: by one of the names, else by number."""
     ports = service.get("ports") or ()
-    return next((int(port["port"]) for port in ports if port.get("name") in names), default)
+    by_name = [port for port in ports if port.get("name") in names]
+    by_number = [port for port in ports if number in (port.get("port"), port.get("targetPort"))]
+    return next(iter([*by_name, *by_number]), None)

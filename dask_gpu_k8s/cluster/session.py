@@ -8,15 +8,18 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.cluster.connect import Route, open_comm, open_route
+from dask_gpu_k8s.cluster import ways
+from dask_gpu_k8s.cluster.connect import Route, open_route
 from dask_gpu_k8s.cluster.display import Progress
 from dask_gpu_k8s.cluster.groups import Groups, WantedWorkers
 from dask_gpu_k8s.cluster.lifetime import LIMIT, Remains, delete_cluster
+from dask_gpu_k8s.cluster.line import ANSWER_SECONDS, open_comm
 from dask_gpu_k8s.cluster.logs import collect_logs
 from dask_gpu_k8s.cluster.lookout import Lookout
 from dask_gpu_k8s.cluster.modes import CreateMode
 from dask_gpu_k8s.cluster.settings import Settings
 from dask_gpu_k8s.cluster.start import Found, find_or_create, make_manifest
+from dask_gpu_k8s.cluster.surroundings import find_way
 from dask_gpu_k8s.cluster.translate import in_plain_words
 from dask_gpu_k8s.cluster.wait import wait_for_operator, wait_for_scheduler, wait_until_gone
 from dask_gpu_k8s.errors import DaskClusterError
@@ -131,25 +134,33 @@ class Session:
         Raises
         ------
         OperatorNotFound, StartFailed, VersionMismatch
+        InvalidArgument, NotAllowed
+            If the way to the scheduler that was asked for does not exist.
         """
-        cluster = self.manifest
+        cluster, settings = self.manifest, self.settings
+        if self.found is not None and self.found.created:
+            ways.check_type(ways.asked_service(cluster), settings.wish)
         with Progress(self.where, self._quiet) as progress:
             with in_plain_words(self.where):
                 async with Lookout(self.kube, cluster) as lookout:
                     progress.say("waiting for the operator")
                     await lookout.synced()
                     await wait_for_operator(lookout)
-                    pod = await wait_for_scheduler(lookout, self.settings.resource_timeout, progress.say)
-            progress.say("connecting")
+                    pod = await wait_for_scheduler(lookout, settings.resource_timeout, progress.say)
+                plan = await find_way(
+                    self.kube, cluster, pod, settings.wish, settings.resource_timeout, progress.say
+                )
             self.route = await open_route(
-                self.kube,
-                cluster,
-                pod,
-                self._stack,
-                forward=self.settings.port_forward_cluster_ip,
-                dashboard_port=self.settings.scheduler_forward_port,
+                self.kube, cluster, plan, self._stack, settings.scheduler_forward_port
             )
-            self.comm = await open_comm(self.route.address, self.where)
+            progress.say(f"connecting by {plan.mode} to {self.route.address}")
+            self.comm = await open_comm(
+                self.route.address,
+                self.where,
+                # A load balancer may take as long as a node.
+                seconds=max(ANSWER_SECONDS, settings.resource_timeout),
+                cure=self.route.cure,
+            )
             self._stack.push_async_callback(self.comm.close_rpc)
         self._workers = await self._stack.enter_async_context(
             WantedWorkers(self.kube, self.namespace or "", self.name)

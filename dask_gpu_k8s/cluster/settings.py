@@ -16,6 +16,7 @@ import yaml
 
 from dask_gpu_k8s.cluster.arguments import parse_cluster_name, parse_count
 from dask_gpu_k8s.cluster.modes import CreateMode, parse_create_mode
+from dask_gpu_k8s.cluster.ways import ConnectMode, Wish, parse_connect_mode
 from dask_gpu_k8s.errors import InvalidArgument, InvalidType
 
 DEFAULTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("kubernetes.yaml").read_text("utf-8"))
@@ -47,7 +48,13 @@ class Settings:
     scheduler_forward_port : int or None
         Local port of the dashboard.
     port_forward_cluster_ip : bool or None
-        Forward always, never, or from outside Kubernetes.
+        Upstream's spelling of `connect`.
+    connect : ConnectMode
+        What was said; see `wish` for what holds.
+    node_port_host : str or None
+        Where node ports are reached.
+    wish : Wish
+        How the scheduler is to be reached, from the three above.
     create_mode : CreateMode
     shutdown_on_close : bool or None
         What the argument said.
@@ -76,6 +83,9 @@ class Settings:
     jupyter: bool
     scheduler_forward_port: int | None
     port_forward_cluster_ip: bool | None
+    connect: ConnectMode
+    node_port_host: str | None
+    wish: Wish
     create_mode: CreateMode
     shutdown_on_close: bool | None
     keep_created: bool
@@ -86,7 +96,7 @@ class Settings:
     context: str | None
 
 
-ARGUMENTS = tuple(field.name for field in fields(Settings) if field.name != "keep_created")
+ARGUMENTS = tuple(field.name for field in fields(Settings) if field.name not in ("keep_created", "wish"))
 """Names of the arguments that become settings."""
 
 
@@ -115,6 +125,9 @@ def resolve(arguments: Mapping[str, Any]) -> Settings:
         name=parse_cluster_name(format_name(values["name"])),
         n_workers=parse_count(values["n_workers"], "n_workers"),
         create_mode=parse_create_mode(values["create_mode"]),
+        connect=parse_connect_mode(values["connect"] or ConnectMode.AUTO),
+        node_port_host=_host(values["node_port_host"]),
+        wish=_wish(arguments),
         idle_timeout=parse_count(values["idle_timeout"] or 0, "idle_timeout"),
         resource_timeout=_seconds(values["resource_timeout"], "resource_timeout"),
         jupyter=bool(values["jupyter"]),
@@ -125,10 +138,35 @@ def resolve(arguments: Mapping[str, Any]) -> Settings:
 
 
 def _value(name: str, argument: Any) -> Any:
-    if argument is not None:
-        return argument
+    return _configured(name) if argument is None else argument
+
+
+def _configured(name: str) -> Any:
     key = _KEYS.get(name, name.replace("_", "-"))
     return dask.config.get(f"kubernetes.{key}", default=None)
+
+
+def _wish(arguments: Mapping[str, Any]) -> Wish:
+    """Find how to connect: arguments over configuration, and `connect` over its other spelling."""
+    host = _host(_value("node_port_host", arguments["node_port_host"]))
+    for said in (arguments.get, _configured):
+        mode, forward = said("connect"), said("port_forward_cluster_ip")
+        if mode is not None:
+            return Wish(parse_connect_mode(mode), node_port_host=host)
+        if forward is not None:
+            mode = ConnectMode.PORT_FORWARD if forward else ConnectMode.AUTO
+            return Wish(mode, forwards=bool(forward), node_port_host=host)
+    return Wish(node_port_host=host)
+
+
+def _host(value: Any) -> str | None:
+    if value is None or (isinstance(value, str) and value and not set(value) & set(" /")):
+        return value
+    raise InvalidArgument(
+        f"{value!r} is neither a host name nor an address",
+        where="node_port_host",
+        cure="The port is the Service's and does not belong here.",
+    )
 
 
 def _seconds(value: Any, where: str) -> float:

@@ -12,7 +12,7 @@ from distributed.core import Server
 from dask_gpu_k8s import KubeCluster, make_cluster_spec
 from dask_gpu_k8s.api.manifests import crds
 from dask_gpu_k8s.cluster import wait
-from dask_gpu_k8s.cluster.connect import open_comm
+from dask_gpu_k8s.cluster.line import open_comm
 from dask_gpu_k8s.errors import (
     ClusterNotFound,
     CRDsMissing,

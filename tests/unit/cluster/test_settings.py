@@ -31,6 +31,8 @@ ALL = {
     "jupyter": ("scheduler-jupyter", True, False),
     "scheduler_forward_port": ("scheduler-forward-port", 8787, 8788),
     "port_forward_cluster_ip": ("port-forward-cluster-ip", True, False),
+    "connect": ("connect", "direct", "port-forward"),
+    "node_port_host": ("node-port-host", "10.0.0.1", "node.example.org"),
     "create_mode": ("create-mode", "CONNECT_ONLY", CreateMode.CREATE_ONLY),
     "idle_timeout": ("idle-timeout", 60, 0),
     "resource_timeout": ("resource-timeout", 10, 20),
@@ -111,6 +113,9 @@ def test_a_placeholder_that_nothing_fills(template):
         ({"scheduler_forward_port": 70000}, InvalidArgument, "scheduler_forward_port: 70000 is no port"),
         ({"resource_timeout": 0}, InvalidArgument, "resource_timeout: must be more than 0 seconds"),
         ({"resource_timeout": "60"}, InvalidType, "resource_timeout: must be a number of seconds"),
+        ({"connect": "nodeport"}, InvalidArgument, "connect: 'nodeport' is no way to connect (did you mean"),
+        ({"node_port_host": "tcp://a"}, InvalidArgument, "node_port_host: 'tcp://a' is neither a host name"),
+        ({"node_port_host": 1}, InvalidArgument, "node_port_host: 1 is neither a host name"),
         ({"create_mode": "CREATE"}, InvalidArgument, "create_mode: 'CREATE' is no create mode"),
         ({"n_workers": -1}, InvalidArgument, "n_workers: must be at least 0"),
         ({"name": "a.b"}, InvalidArgument, "name: 'a.b' must start"),
@@ -119,3 +124,25 @@ def test_a_placeholder_that_nothing_fills(template):
 def test_bad_settings(arguments, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}"):
         resolved(**arguments)
+
+
+# what is said, in the configuration and as arguments: the way, and whether `auto` may forward
+CONNECTING = [
+    ({}, {}, ("auto", True)),
+    ({"connect": "node_port"}, {}, ("node-port", True)),
+    ({"connect": "DIRECT"}, {"connect": "port-forward"}, ("port-forward", True)),
+    ({}, {"port_forward_cluster_ip": True}, ("port-forward", True)),
+    ({}, {"port_forward_cluster_ip": False}, ("auto", False)),
+    ({"port-forward-cluster-ip": True}, {}, ("port-forward", True)),
+    ({}, {"connect": "direct", "port_forward_cluster_ip": True}, ("direct", True)),
+    ({"connect": "direct", "port-forward-cluster-ip": True}, {}, ("direct", True)),
+    ({"connect": "direct"}, {"port_forward_cluster_ip": True}, ("port-forward", True)),
+    ({"port-forward-cluster-ip": False}, {"connect": "auto"}, ("auto", True)),
+]
+
+
+@pytest.mark.parametrize(("configured", "said", "wish"), CONNECTING)
+def test_connect_over_its_other_spelling_and_arguments_over_both(configured, said, wish):
+    with dask.config.set({f"kubernetes.{key}": value for key, value in configured.items()}):
+        found = resolved(**said, node_port_host="10.0.0.1").wish
+    assert (found.mode, found.forwards, found.node_port_host) == (*wish, "10.0.0.1")

@@ -2,34 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from dask_gpu_k8s import make_cluster_spec
-from dask_gpu_k8s.cluster.connect import direct_route
 from dask_gpu_k8s.cluster.scheduler_pod import (
-    COMM_NAMES,
     DASHBOARD_NAMES,
     container_port,
     is_ready,
     service_port,
 )
-
-
-def test_the_direct_way_names_no_cluster_domain():
-    cluster = make_cluster_spec("demo", "dask")
-    cluster["metadata"]["namespace"] = "team"
-    route = direct_route(cluster)
-    assert route.address == "tcp://demo-scheduler.team.svc:8786"
-    assert route.dashboard == ("demo-scheduler.team.svc", 8787)
-
-
-def test_the_direct_way_to_other_ports():
-    cluster = make_cluster_spec("demo", "dask")
-    cluster["metadata"]["namespace"] = "team"
-    cluster["spec"]["scheduler"]["service"]["ports"] = [
-        {"name": "tcp-comm", "port": 9786},
-        {"name": "dashboard", "port": 80},
-    ]
-    route = direct_route(cluster)
-    assert (route.address, route.dashboard[1]) == ("tcp://demo-scheduler.team.svc:9786", 80)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +24,21 @@ def test_a_container_port_by_name_alias_or_number(ports, found):
     assert container_port(pod, DASHBOARD_NAMES, 8787) == found
 
 
-def test_a_service_port_by_number():
-    assert service_port({}, COMM_NAMES, 8786) == 8786
+@pytest.mark.parametrize(
+    ("ports", "found"),
+    [
+        ([{"name": "dashboard", "port": 80}], 80),
+        ([{"name": "tcp-comm", "port": 8786}, {"name": "http-dashboard", "port": 80}], 80),
+        ([{"name": "a", "port": 8787}, {"name": "http-dashboard", "port": 80}], 80),
+        ([{"name": "a", "port": 8787}], 8787),
+        ([{"name": "a", "port": 80, "targetPort": 8787}], 80),
+        ([{"name": "a", "port": 80, "targetPort": "http-dashboard"}], None),
+        (None, None),
+    ],
+)
+def test_a_service_port_by_name_alias_or_number(ports, found):
+    port = service_port({"ports": ports}, DASHBOARD_NAMES, 8787)
+    assert (port and port["port"]) == found
 
 
 @pytest.mark.parametrize(

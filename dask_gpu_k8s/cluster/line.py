@@ -1,0 +1,68 @@
+"""The line to a scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import distributed
+from distributed.core import rpc
+
+from dask_gpu_k8s.cluster.versions import check_versions
+from dask_gpu_k8s.errors import StartFailed
+from dask_gpu_k8s.kube.backoff import Backoff
+
+ANSWER_SECONDS = 60.0
+"""How long a scheduler that is Ready may take to answer its first call."""
+
+
+async def open_comm(address: str, where: str, *, seconds: float = ANSWER_SECONDS, cure: str = "") -> Any:
+    """Open a line to a scheduler, and find out whether it speaks our language.
+
+    Parameters
+    ----------
+    address : str
+    where : str
+        The cluster, for messages.
+    seconds : float, optional
+        How long to try.
+    cure : str, optional
+        What to do if nobody answers, for the message.
+
+    Returns
+    -------
+    distributed.core.rpc
+
+    Raises
+    ------
+    VersionMismatch
+        If the two versions of Dask cannot talk.
+    StartFailed
+        If nobody answers.
+    """
+    comm = rpc(address)
+    try:
+        versions = await _ask_versions(comm, where, seconds, cure)
+        check_versions(distributed.__version__, str(versions["packages"].get("distributed") or ""), where)
+    except BaseException:
+        await comm.close_rpc()
+        raise
+    return comm
+
+
+async def _ask_versions(comm: Any, where: str, seconds: float, cure: str) -> Any:
+    # Ready means that the dashboard answers; a Service or a forward may need a moment more.
+    deadline = time.monotonic() + seconds
+    backoff = Backoff(maximum=2.0)
+    while True:
+        try:
+            return await comm.versions()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise StartFailed(
+                    f"the scheduler is Ready but does not answer at {comm.address} ({error})",
+                    where=where,
+                    cure=cure,
+                ) from error
+        await asyncio.sleep(next(backoff))

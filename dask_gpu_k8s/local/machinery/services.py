@@ -16,6 +16,8 @@ from dask_gpu_k8s.local.machinery.store import Change, Store, Table
 SERVICE_NETWORK = "127.96.0.0/16"
 """Services get addresses of this network, which every Linux machine has without being asked."""
 NODE_PORTS = range(30000, 32768)
+_OWN_PORTS = 35
+"""How far apart two local Kubernetes of one machine begin to look for node ports, which they share."""
 
 _TABLE: Table = ("", "services")
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
@@ -86,7 +88,9 @@ class ServiceAddresses:
             yield filled
 
     def _free_port(self, given: set[int]) -> int:
-        for port in NODE_PORTS:
+        # A network is two /16 (one for Pods): its number tells which Kubernetes of this machine this is.
+        first = (int(self._network.network_address) >> 17) * _OWN_PORTS % len(NODE_PORTS)
+        for port in (*NODE_PORTS[first:], *NODE_PORTS[:first]):
             if port not in self._ports and port not in given:
                 return port
         raise RuntimeError("all node ports are taken by Services")

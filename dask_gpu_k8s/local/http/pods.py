@@ -1,7 +1,7 @@
 """The streaming subresources of Pods: log, exec, portforward.
 
 Source: Kubernetes' API reference (PodLogOptions, PodExecOptions); the framing is in
-`dask_gpu_k8s.kube.websocket`.
+`dask_gpu_k8s.kube.websocket` and `dask_gpu_k8s.kube.spdy`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from aiohttp import web
 
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.kube.spdy.events import TUNNEL_PROTOCOL
 from dask_gpu_k8s.kube.websocket import EXEC_PROTOCOL, PORT_FORWARD_PROTOCOL, ExecServer
 from dask_gpu_k8s.local.errors import StatusError, bad_request, method_not_allowed
 from dask_gpu_k8s.local.http.exec import run_exec
 from dask_gpu_k8s.local.http.portforward import run_port_forward
 from dask_gpu_k8s.local.http.query import flag, number
+from dask_gpu_k8s.local.http.tunnel import run_tunnel
 from dask_gpu_k8s.local.streams import ExecOptions, LogOptions, PodStreams
 
 STREAMS = ("log", "exec", "portforward", "attach", "proxy")
@@ -119,22 +121,26 @@ class PodRequests:
         if pod.get("status", {}).get("phase") != "Running":
             name = pod["metadata"]["name"]
             raise bad_request(f"unable to forward port because pod {name} is not running")
-        protocols = (PORT_FORWARD_PROTOCOL,)
-        _check_upgrade(request, protocols)
+        if _check_upgrade(request, (TUNNEL_PROTOCOL, PORT_FORWARD_PROTOCOL)) == TUNNEL_PROTOCOL:
+            socket = web.WebSocketResponse(protocols=(TUNNEL_PROTOCOL,), compress=False, max_msg_size=0)
+            await socket.prepare(request)
+            await run_tunnel(socket, self._streams, pod)
+            return socket
         texts = [part for text in request.query.getall("ports", []) for part in text.split(",")]
         if not texts or not all(text.isdigit() and 0 < int(text) < 65536 for text in texts):
             raise bad_request("ports must name at least one port between 1 and 65535")
-        socket = web.WebSocketResponse(protocols=protocols, max_msg_size=0)
+        socket = web.WebSocketResponse(protocols=(PORT_FORWARD_PROTOCOL,), max_msg_size=0)
         await socket.prepare(request)
         await run_port_forward(socket, self._streams, pod, [int(text) for text in texts])
         return socket
 
 
-def _check_upgrade(request: web.BaseRequest, protocols: tuple[str, ...]) -> None:
-    """Refuse what is no WebSocket, or one that speaks nothing we do."""
+def _check_upgrade(request: web.BaseRequest, protocols: tuple[str, ...]) -> str:
+    """Return the first that is offered; refuse what is no WebSocket, or one that speaks nothing we do."""
     upgrade = request.headers.get("Upgrade", "") or "a plain request"
     offered = {name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")}
     if upgrade.lower() != "websocket" or not offered.intersection(protocols):
         asked = upgrade if upgrade.lower() != "websocket" else ", ".join(sorted(offered))
         spoken = " or ".join(protocols)
         raise bad_request(f"unable to upgrade: this is served over WebSocket as {spoken}, not as {asked}")
+    return next(name for name in protocols if name in offered)

@@ -28,7 +28,7 @@ async def run_port_forward(
             try:
                 reader, writers[index] = await streams.connect(pod, port)
             except OSError as error:
-                await socket.send_bytes(server.failure(index, _refused(pod, port, error)))
+                await socket.send_bytes(server.failure(index, refusal(pod, port, error)))
                 continue
             tasks.append(asyncio.create_task(_copy(socket, server, index, reader)))
         if tasks:
@@ -45,7 +45,8 @@ async def run_port_forward(
         await socket.close()
 
 
-def _refused(pod: Manifest, port: int, error: OSError) -> str:
+def refusal(pod: Manifest, port: int, error: Exception) -> str:
+    """Write what a client is told whose connection into the Pod failed."""
     meta = pod["metadata"]
     return (
         f"error forwarding port {port} to pod {meta['name']}, uid : failed to connect to localhost:{port} "

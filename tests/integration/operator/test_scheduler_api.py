@@ -20,7 +20,7 @@ from tests.integration.operator.conftest import eventually
 async def dask() -> AsyncIterator[tuple[Scheduler, list[Worker], Client]]:
     """Start a scheduler, three workers and a client in this process."""
     options: dict[str, Any] = {"dashboard": False}
-    async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+    async with Scheduler(host="127.0.0.1", port=0, dashboard_address=":0") as scheduler:
         address = scheduler.address
         workers = [Worker(address, name=f"w-{i}", host="127.0.0.1", nthreads=1, **options) for i in range(3)]
         async with workers[0], workers[1], workers[2], Client(address, asynchronous=True) as client:

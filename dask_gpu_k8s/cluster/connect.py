@@ -82,11 +82,11 @@ async def open_route(
     route = Route(f"tcp://{host}:{comm}", (host, board) if board else None, _CURES[plan.mode])
     logger.log(
         logging.WARNING if plan.is_second_choice else logging.INFO,
-        "DaskCluster %s/%s: its scheduler is reached by %s at %s: %s",
+        "DaskCluster %s/%s: its scheduler is reached at %s (%s): %s",
         cluster["metadata"]["namespace"],
         cluster["metadata"]["name"],
-        plan.mode,
         route.address,
+        plan.mode,
         plan.why,
     )
     return route

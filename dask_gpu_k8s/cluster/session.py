@@ -153,7 +153,7 @@ class Session:
             self.route = await open_route(
                 self.kube, cluster, plan, self._stack, settings.scheduler_forward_port
             )
-            progress.say(f"connecting by {plan.mode} to {self.route.address}")
+            progress.say(f"connecting to {self.route.address} ({plan.mode})")
             self.comm = await open_comm(
                 self.route.address,
                 self.where,

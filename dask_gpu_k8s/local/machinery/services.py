@@ -6,6 +6,7 @@ Source: Kubernetes' documentation, "Service".
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -90,7 +91,7 @@ class ServiceAddresses:
     def _free_port(self, given: set[int]) -> int:
         # A network is two /16 (one for Pods): its number tells which Kubernetes of this machine this is.
         first = (int(self._network.network_address) >> 17) * _OWN_PORTS % len(NODE_PORTS)
-        for port in (*NODE_PORTS[first:], *NODE_PORTS[:first]):
+        for port in itertools.chain(NODE_PORTS[first:], NODE_PORTS[:first]):
             if port not in self._ports and port not in given:
                 return port
         raise RuntimeError("all node ports are taken by Services")

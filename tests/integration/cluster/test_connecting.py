@@ -80,8 +80,8 @@ def test_row_59_by_port_forward(cluster, settings, said):
     assert said() == [
         (
             "INFO",
-            f"DaskCluster {settings['namespace']}/demo: its scheduler is reached by port-forward at "
-            f"{cluster.scheduler_address}: from outside, its Service is of type ClusterIP",
+            f"DaskCluster {settings['namespace']}/demo: its scheduler is reached at "
+            f"{cluster.scheduler_address} (port-forward): from outside, its Service is of type ClusterIP",
         )
     ]
 
@@ -117,9 +117,11 @@ def test_row_59_a_node_that_is_named_needs_no_rights(kubernetes, by_node, settin
 def test_row_59_nodes_that_may_not_be_read(by_node, settings, no_nodes, said):
     with KubeCluster.from_name(**settings) as cluster:
         assert works(cluster)
-        level, line = said()[-1]
+        address = cluster.scheduler_address
+    level, line = said()[-1]
+    assert address.startswith("tcp://127.0.0.1:")
     assert level == "WARNING"
-    assert "is reached by port-forward at tcp://127.0.0.1:" in line
+    assert f"is reached at {address} (port-forward): Service " in line
     assert line.endswith(
         "/demo-scheduler: the nodes, one of whose addresses is needed, may not be read. "
         "Say the address of a node with node_port_host=, which needs no rights."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from asyncio import StreamReader, StreamWriter
 
 from aiohttp import WSMsgType, web
 
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.websocket import PortForwardServer, ProtocolError
+from dask_gpu_k8s.local.errors import StatusError
 from dask_gpu_k8s.local.streams import PodStreams
 
 _PIECE = 64 * 1024
@@ -27,7 +29,7 @@ async def run_port_forward(
         for index, port in enumerate(ports):
             try:
                 reader, writers[index] = await streams.connect(pod, port)
-            except OSError as error:
+            except (OSError, StatusError) as error:
                 await socket.send_bytes(server.failure(index, refusal(pod, port, error)))
                 continue
             tasks.append(asyncio.create_task(_copy(socket, server, index, reader)))
@@ -46,12 +48,18 @@ async def run_port_forward(
 
 
 def refusal(pod: Manifest, port: int, error: Exception) -> str:
-    """Write what a client is told whose connection into the Pod failed."""
-    meta = pod["metadata"]
-    return (
-        f"error forwarding port {port} to pod {meta['name']}, uid : failed to connect to localhost:{port} "
-        f'inside namespace "{meta["namespace"]}": {error}'
+    """Write what a client is told whose connection into the Pod could not be made."""
+    namespace = pod["metadata"]["namespace"]
+    return failure(
+        pod, port, f'failed to connect to localhost:{port} inside namespace "{namespace}": ', error
     )
+
+
+def failure(pod: Manifest, port: int, what: str, error: Exception) -> str:
+    """Write what a client is told whose connection into the Pod failed, as a kubelet does."""
+    number = error.errno if isinstance(error, OSError) else None
+    reason = os.strerror(number).lower() if number else str(error)
+    return f"error forwarding port {port} to pod {pod['metadata']['name']}, uid : {what}{reason}"
 
 
 async def _copy(

@@ -18,7 +18,7 @@ from dask_gpu_k8s.kube.spdy.events import Broken, Data, Ended, GoneAway, Opened,
 from dask_gpu_k8s.kube.spdy.server import TunnelServer
 from dask_gpu_k8s.kube.websocket import ProtocolError
 from dask_gpu_k8s.local.errors import StatusError
-from dask_gpu_k8s.local.http.portforward import refusal
+from dask_gpu_k8s.local.http.portforward import failure, refusal
 from dask_gpu_k8s.local.streams import PodStreams
 
 GRACE = 1.0
@@ -117,17 +117,26 @@ class _Tunnel:
         task.add_done_callback(forget)
 
     async def _serve(self, number: int, port: int, inbox: _Inbox) -> None:
-        try:
-            await self._connect_and_carry(number, port, inbox)
-            self._server.finish(number)
-        except (OSError, StatusError) as error:
-            self._server.fail(number, refusal(self._pod, port, error))
+        await self._connect_and_carry(number, port, inbox)
         inbox.close()
         with contextlib.suppress(ConnectionError):
             await self._flush()
 
     async def _connect_and_carry(self, number: int, port: int, inbox: _Inbox) -> None:
-        reader, writer = await self._streams.connect(self._pod, port)
+        try:
+            reader, writer = await self._streams.connect(self._pod, port)
+        except (OSError, StatusError) as error:
+            self._server.fail(number, refusal(self._pod, port, error))
+            return
+        try:
+            await self._carry(number, inbox, reader, writer)
+            self._server.finish(number)
+        except OSError as error:
+            self._server.fail(number, failure(self._pod, port, "", error))
+        finally:
+            writer.transport.abort()
+
+    async def _carry(self, number: int, inbox: _Inbox, reader: StreamReader, writer: StreamWriter) -> None:
         directions = {
             asyncio.create_task(_upload(inbox, writer)),
             asyncio.create_task(self._download(number, reader)),
@@ -142,7 +151,6 @@ class _Tunnel:
             for task in directions:
                 task.cancel()
             await asyncio.gather(*directions, return_exceptions=True)
-            writer.transport.abort()
 
     async def _download(self, number: int, reader: StreamReader) -> None:
         while piece := await reader.read(_PIECE):

@@ -19,7 +19,8 @@ from tests.integration.operator.conftest import eventually
 @pytest.fixture
 async def dask() -> AsyncIterator[tuple[Scheduler, list[Worker], Client]]:
     """Start a scheduler, three workers and a client in this process."""
-    options: dict[str, Any] = {"dashboard": False}
+    # Without a limit no memory monitor runs, which would wake a worker that a test has paused.
+    options: dict[str, Any] = {"dashboard": False, "memory_limit": 0}
     async with Scheduler(host="127.0.0.1", port=0, dashboard_address=":0") as scheduler:
         address = scheduler.address
         workers = [Worker(address, name=f"w-{i}", host="127.0.0.1", nthreads=1, **options) for i in range(3)]

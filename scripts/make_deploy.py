@@ -16,7 +16,7 @@ import yaml
 from helm_chart import HEAD, chart_files
 from make_crds import PlainDumper
 
-from dask_gpu_k8s.api import deploy
+from dask_gpu_k8s.api import deploy, rights
 from dask_gpu_k8s.api.crd import make_crds
 from dask_gpu_k8s.api.manifests import OPERATOR_IMAGE
 from dask_gpu_k8s.api.types import Manifest
@@ -24,6 +24,7 @@ from dask_gpu_k8s.api.types import Manifest
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm" / deploy.CHART
+DOCS = ROOT / "docs" / "rbac.md"
 CRDS = ROOT / "dask_gpu_k8s" / "api" / "crds"
 WRITTEN = (DEPLOY / "cluster", DEPLOY / "namespaced", DEPLOY / "shared", DEPLOY / "helm")
 """Folders in which nothing else may lie."""
@@ -59,9 +60,21 @@ def wanted() -> dict[Path, str]:
         DEPLOY / "cluster" / "operator.yaml": _dump(everywhere),
         DEPLOY / "namespaced" / "kustomization.yaml": _kustomization(["operator.yaml"]),
         DEPLOY / "namespaced" / "operator.yaml": _dump(somewhere),
+        DOCS: _with_rules(DOCS.read_text(encoding="utf-8")),
         DEPLOY / "install.yaml": _dump([*crds, *user_roles, namespace, *everywhere]),
         **{CHART / path: text for path, text in chart_files(release).items()},
     }
+
+
+def _with_rules(page: str) -> str:
+    """Put the table of the operator's rules into the page, between its marks."""
+    rows = ["| resources | verbs | what for |", "|---|---|---|"]
+    for rule in rights.OPERATOR_RULES:
+        names = ", ".join(f"`{name}`" for name in rule.resources)
+        rows.append(f"| {names} | {', '.join(rule.verbs)} | {rule.why} |")
+    begin, end = "<!-- rules -->", "<!-- end of rules -->"
+    before, _, rest = page.partition(begin)
+    return "\n".join([before + begin, "", *rows, "", end + rest.partition(end)[2]])
 
 
 def _kustomization(resources: Sequence[str]) -> str:

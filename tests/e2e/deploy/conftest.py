@@ -1,0 +1,76 @@
+"""A real Kubernetes and the operator in it, installed as users install it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dask_gpu_k8s.api import deploy
+from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE
+from tests.e2e.node import Node, build
+
+ROOT = Path(__file__).parents[3]
+Kubectl = Callable[..., str]
+Helm = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def real_kubeconfig() -> Iterator[Path]:
+    """Give the cluster that the caller names, else start a node."""
+    named = os.environ.get("DASK_K8S_E2E_KUBECONFIG")
+    if named:
+        yield Path(named)
+        return
+    with Node() as node:
+        yield node.kubeconfig
+
+
+@pytest.fixture(scope="session")
+def kubectl(real_kubeconfig: Path) -> Kubectl:
+    """Run kubectl and return what it prints."""
+
+    return _runner(["kubectl", "--kubeconfig", str(real_kubeconfig)])
+
+
+@pytest.fixture(scope="session")
+def helm() -> Helm:
+    """Run Helm and return what it prints; where it needs a cluster it must be named."""
+    return _runner([str(build.helm())])
+
+
+def _runner(program: list[str]) -> Callable[..., str]:
+    def run(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        result = subprocess.run(
+            [*program, *arguments], input=stdin, capture_output=True, text=True, check=False
+        )
+        assert not check or result.returncode == 0, f"{' '.join(arguments)}: {result.stderr}"
+        return result.stdout if result.returncode == 0 else result.stderr
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def installed(kubectl: Kubectl, real_kubeconfig: Path) -> Path:
+    """Install the operator for all namespaces."""
+    kubectl("apply", "-k", str(ROOT / "deploy" / "cluster"))
+    _wait_for_operator(kubectl, OPERATOR_NAMESPACE)
+    return real_kubeconfig
+
+
+@pytest.fixture
+def alone(kubectl: Kubectl, installed: Path) -> Iterator[Path]:
+    """Stop the operator for all namespaces as long as the test runs another one."""
+    scale = ("-n", OPERATOR_NAMESPACE, "scale", "deployment", deploy.CHART)
+    kubectl(*scale, "--replicas=0")
+    kubectl("-n", OPERATOR_NAMESPACE, "wait", "pods", "--all", "--for=delete", "--timeout=60s")
+    yield installed
+    kubectl(*scale, "--replicas=1")
+    _wait_for_operator(kubectl, OPERATOR_NAMESPACE)
+
+
+def _wait_for_operator(kubectl: Kubectl, namespace: str) -> None:
+    kubectl("-n", namespace, "rollout", "status", "deployment", deploy.CHART, "--timeout=120s")

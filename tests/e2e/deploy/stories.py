@@ -1,0 +1,342 @@
+"""What an operator must be able to do, as short stories that fail where one of its rights is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dask_gpu_k8s.api import deploy, labels, names
+from dask_gpu_k8s.api.resources import (
+    DASKCLUSTER,
+    DASKJOB,
+    DASKWORKERGROUP,
+    EVENT,
+    POD,
+    SERVICE,
+    Resource,
+)
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.errors import NotFound
+from tests.e2e.node import versions
+
+IMAGE = f"{versions.DASK_IMAGE}:{versions.NEWEST_DASK}"
+PERIOD = 0.2
+FORGIVEN = 1.5
+"""Seconds that the operator gets after it was first refused something: then it will not do it any more."""
+
+LONGEST = 60.0
+"""Seconds for a step that nobody refuses; how fast it is, is tested elsewhere."""
+
+OPERATOR = {"app.kubernetes.io/name": deploy.CHART}
+_numbers = itertools.count(1)
+
+
+class StepFailed(AssertionError):
+    """A step of a story did not come about."""
+
+    def __init__(self, step: str, why: str) -> None:
+        super().__init__(f"{step}: {why}")
+        self.step = step
+
+
+@dataclass
+class Stage:
+    """Where stories play: a namespace of a cluster in which an operator runs.
+
+    Attributes
+    ----------
+    kube : KubeClient
+        As the administrator.
+    namespace : str
+    home : str
+        The operator's own namespace.
+    name : str
+        For the story's objects.
+    restarted : bool
+        Whether a story has started the operator anew.
+    """
+
+    kube: KubeClient
+    namespace: str
+    home: str
+    name: str = field(default_factory=lambda: f"story-{next(_numbers)}")
+    restarted: bool = False
+    _heard: set[str] = field(default_factory=set)
+
+    async def until(
+        self, what: str, is_so: Callable[[], Awaitable[Any]], *, longest: float = LONGEST, heed: str = ""
+    ) -> None:
+        """Wait for something; give up soon after the operator was refused something for this story.
+
+        Parameters
+        ----------
+        what : str
+            What is waited for, for people.
+        is_so : callable
+        longest : float
+            Seconds.
+        heed : str
+            Heed only refusals that say this.
+        """
+        start = time.monotonic()
+        refused: float | None = None
+        while not await is_so():
+            now = time.monotonic()
+            line = await self.refusal(heed)
+            refused = refused or (now if line else None)
+            if refused is not None and now - refused > FORGIVEN:
+                raise StepFailed(what, line)
+            if now - start > longest:
+                raise StepFailed(what, f"not within {longest:g} s")
+            await asyncio.sleep(PERIOD)
+
+    async def refusal(self, heed: str = "") -> str:
+        """Return a line of the operator's log that speaks of a missing right, if there is a new one."""
+        lines = [line for line in await self._log() if line not in self._heard and heed in line]
+        return lines[-1] if lines else ""
+
+    async def listen(self) -> None:
+        """Take what the operator has said so far for old."""
+        self._heard.update(await self._log())
+
+    async def _log(self) -> list[str]:
+        pod = await self.operator()
+        text = await self.kube.logs(pod["metadata"]["name"], self.home, tail=400) if pod else ""
+        return [
+            line
+            for line in text.splitlines()
+            if "forbidden" in line and (self.namespace in line or " is interrupted" in line)
+        ]
+
+    async def operator(self) -> Manifest | None:
+        """Return the operator's Pod, if it has started."""
+        pods = (await self.kube.list(POD, self.home, labels=OPERATOR))["items"]
+        alive = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return alive[0] if alive and alive[0]["status"]["phase"] == "Running" else None
+
+    async def get(self, resource: Resource, name: str) -> Manifest:
+        """Return an object, or nothing."""
+        try:
+            return await self.kube.get(resource, name, self.namespace)
+        except NotFound:
+            return {}
+
+    async def create(self, resource: Resource, spec: Manifest, name: str = "") -> None:
+        """Create an object."""
+        obj = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
+        await self.kube.create(resource, {**obj, "metadata": {"name": name or self.name}}, self.namespace)
+
+    async def status(self, resource: Resource, name: str = "") -> Manifest:
+        """Return the status of an object."""
+        return (await self.get(resource, name or self.name)).get("status") or {}
+
+
+async def starts(stage: Stage) -> None:
+    """The operator starts and is ready."""
+    pods = (await stage.kube.list(POD, stage.home, labels=OPERATOR))["items"]
+    for pod in pods:
+        await stage.kube.delete(POD, pod["metadata"]["name"], stage.home, grace_seconds=1)
+    old = {pod["metadata"]["uid"] for pod in pods}
+    stage.restarted = True
+
+    async def is_ready() -> bool:
+        pod = await stage.operator()
+        if pod is None or pod["metadata"]["uid"] in old:
+            return False
+        return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"]["conditions"])
+
+    await stage.until("the operator is ready", is_ready, heed="cannot list")
+
+
+async def comes_up(stage: Stage, *, workers: int = 1, real: bool = False) -> None:
+    """A cluster comes up with its workers, says so, and has a Service."""
+    await stage.create(DASKCLUSTER, cluster_spec(stage.name, workers, real=real))
+
+    async def is_up() -> bool:
+        status = await stage.status(DASKCLUSTER)
+        return status.get("phase") == "Running" and status.get("readyWorkers") == workers
+
+    await stage.until("the cluster is running with its workers", is_up)
+    assert await stage.get(SERVICE, names.scheduler(stage.name))
+
+
+async def starts_and_comes_up(stage: Stage) -> None:
+    """The operator starts, and a cluster comes up."""
+    await starts(stage)
+    await comes_up(stage)
+
+
+async def starts_and_ends_job(stage: Stage) -> None:
+    """The operator starts, and a job ends."""
+    await starts(stage)
+    await job_ends(stage)
+
+
+async def starts_and_mends(stage: Stage) -> None:
+    """The operator starts while there is a cluster, and makes its Service anew when that is deleted."""
+    await comes_up(stage, workers=0)
+    await starts(stage)
+    service = await stage.get(SERVICE, names.scheduler(stage.name))
+    await stage.kube.delete(SERVICE, names.scheduler(stage.name), stage.namespace)
+
+    async def is_mended() -> bool:
+        found = await stage.get(SERVICE, names.scheduler(stage.name))
+        return bool(found) and found["metadata"]["uid"] != service["metadata"]["uid"]
+
+    await stage.until("the Service is there again", is_mended)
+
+
+async def tells(stage: Stage) -> None:
+    """There is an Event about a cluster that came up."""
+    await comes_up(stage, workers=0)
+
+    async def is_told() -> bool:
+        found = await stage.kube.list(
+            EVENT, stage.namespace, fields=f"involvedObject.name={stage.name},involvedObject.kind=DaskCluster"
+        )
+        return bool(found["items"])
+
+    await stage.until("an Event tells of it", is_told, longest=5)
+
+
+async def shrinks(stage: Stage) -> None:
+    """A cluster of two working workers is scaled down to one."""
+    await comes_up(stage, workers=2, real=True)
+    patch = {"spec": {"worker": {"replicas": 1}}}
+    await stage.kube.patch(DASKCLUSTER, stage.name, patch, stage.namespace)
+
+    async def is_smaller() -> bool:
+        pods = (await stage.kube.list(POD, stage.namespace, labels=labels.of_cluster(stage.name)))["items"]
+        return sum("deletionTimestamp" not in pod["metadata"] for pod in pods) == 2
+
+    await stage.until("one worker is left beside the scheduler", is_smaller)
+
+
+async def adopts(stage: Stage) -> None:
+    """A group that somebody adds to a cluster goes when the cluster goes."""
+    await comes_up(stage, workers=0)
+    group = f"{stage.name}-more"
+    await stage.create(DASKWORKERGROUP, {"cluster": stage.name, "worker": worker_spec(0, real=False)}, group)
+
+    async def is_adopted() -> Any:
+        return (await stage.get(DASKWORKERGROUP, group))["metadata"].get("ownerReferences")
+
+    await stage.until("the group is the cluster's", is_adopted)
+
+
+async def job_ends(stage: Stage) -> None:
+    """A job gets a cluster, ends well, and its cluster goes."""
+    spec = {"job": {"spec": pod_spec("job", ["true"])}, "cluster": {"spec": cluster_spec(stage.name, 0)}}
+    await stage.create(DASKJOB, spec)
+
+    async def is_over() -> bool:
+        ended = (await stage.status(DASKJOB)).get("jobStatus") == "Successful"
+        return ended and not await stage.get(DASKCLUSTER, stage.name)
+
+    await stage.until("the job has ended and its cluster is gone", is_over)
+
+
+async def pod_taken(stage: Stage) -> None:
+    """A cluster whose scheduler Pod's name is taken says so."""
+    await stage.create(POD, pod_spec("other", ["sleep", "60"]), names.scheduler(stage.name))
+    await _says_taken(stage)
+
+
+async def service_taken(stage: Stage) -> None:
+    """A cluster whose Service's name is taken says so."""
+    await stage.create(SERVICE, {"ports": [{"port": 80}]}, names.scheduler(stage.name))
+    await _says_taken(stage)
+
+
+async def cluster_taken(stage: Stage) -> None:
+    """A job whose cluster's name is taken says so."""
+    await stage.create(DASKCLUSTER, cluster_spec(stage.name, 0))
+    spec = {"job": {"spec": pod_spec("job", ["true"])}, "cluster": {"spec": cluster_spec(stage.name, 0)}}
+    await stage.create(DASKJOB, spec)
+    await stage.until("the job says that the name is taken", lambda: _is_taken(stage, DASKJOB))
+
+
+async def _says_taken(stage: Stage) -> None:
+    await stage.create(DASKCLUSTER, cluster_spec(stage.name, 0))
+    await stage.until("the cluster says that the name is taken", lambda: _is_taken(stage, DASKCLUSTER))
+
+
+async def _is_taken(stage: Stage, resource: Resource) -> bool:
+    conditions = (await stage.status(resource)).get("conditions") or []
+    return any(one["type"] == "Accepted" and one["reason"] == "NameTaken" for one in conditions)
+
+
+def pod_spec(name: str, command: list[str], **container: Any) -> Manifest:
+    """Make a Pod of one container, which ends at once when it is told to."""
+    made = {"name": name, "image": IMAGE, "imagePullPolicy": "IfNotPresent", "args": command, **container}
+    return {"terminationGracePeriodSeconds": 1, "containers": [made]}
+
+
+def worker_spec(replicas: int, *, real: bool) -> Manifest:
+    """Make a group's workers; where nobody talks to them, of the cheapest kind."""
+    command = ["dask", "worker", "--name", "$(DASK_WORKER_NAME)"] if real else ["sleep", "600"]
+    return {"replicas": replicas, "spec": pod_spec("worker", command)}
+
+
+def cluster_spec(name: str, workers: int, *, real: bool = False) -> Manifest:
+    """Make the specification of a cluster; where nobody talks to it, of the cheapest kind."""
+    command = ["dask", "scheduler"] if real else ["sleep", "600"]
+    ports = [{"name": "tcp-comm", "containerPort": 8786}, {"name": "http-dashboard", "containerPort": 8787}]
+    probe = {"readinessProbe": {"tcpSocket": {"port": 8786}, "periodSeconds": 1}} if real else {}
+    service = {
+        "type": "ClusterIP",
+        "selector": labels.of_scheduler(name),
+        "ports": [{"name": "tcp-comm", "port": 8786, "targetPort": "tcp-comm"}],
+    }
+    return {
+        "worker": worker_spec(workers, real=real),
+        "scheduler": {"spec": pod_spec("scheduler", command, ports=ports, **probe), "service": service},
+    }
+
+
+Story = Callable[[Stage], Awaitable[None]]
+
+STORIES: dict[tuple[str, str], Story] = {
+    # (resource, verb): the story that fails without this right
+    ("daskclusters", "create"): job_ends,
+    ("daskclusters", "delete"): job_ends,
+    ("daskclusters", "get"): cluster_taken,
+    ("daskclusters", "list"): starts,
+    ("daskclusters", "watch"): starts_and_comes_up,
+    ("daskclusters/finalizers", "update"): comes_up,
+    ("daskclusters/status", "patch"): comes_up,
+    ("daskworkergroups", "create"): comes_up,
+    ("daskworkergroups", "delete"): adopts,
+    ("daskworkergroups", "list"): starts,
+    ("daskworkergroups", "patch"): shrinks,
+    ("daskworkergroups", "watch"): starts_and_comes_up,
+    ("daskworkergroups/finalizers", "update"): comes_up,
+    ("daskworkergroups/status", "patch"): comes_up,
+    ("daskjobs", "list"): starts,
+    ("daskjobs", "watch"): starts_and_ends_job,
+    ("daskjobs/finalizers", "update"): job_ends,
+    ("daskjobs/status", "patch"): job_ends,
+    ("daskautoscalers", "list"): starts,
+    ("pods", "create"): comes_up,
+    ("pods", "delete"): shrinks,
+    ("pods", "get"): pod_taken,
+    ("pods", "list"): starts,
+    ("pods", "patch"): shrinks,
+    ("pods", "watch"): starts_and_comes_up,
+    ("services", "create"): comes_up,
+    ("services", "get"): service_taken,
+    ("services", "list"): starts,
+    ("services", "watch"): starts_and_mends,
+    ("events", "create"): tells,
+}
+
+UNSEEN = {
+    ("daskautoscalers", "watch"): "nothing acts on autoscalers yet; they are followed",
+    ("daskworkergroups", "get"): "asked for only where a group was made and the answer got lost",
+}
+"""Rights that no story shows, and why they are needed all the same."""

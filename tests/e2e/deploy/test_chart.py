@@ -1,0 +1,143 @@
+"""The Helm chart and the kustomizations are two ways to the same objects."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dask_gpu_k8s.api import deploy
+from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE
+from tests.e2e.deploy.conftest import Helm
+
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "deploy" / "helm" / deploy.CHART
+
+
+@pytest.fixture(scope="session")
+def rendered(helm: Helm) -> Callable[..., dict[Any, Any]]:
+    """Render the chart as the release that has the chart's name."""
+
+    def render(*arguments: str, namespace: str = OPERATOR_NAMESPACE) -> dict[Any, Any]:
+        return parse(helm("template", deploy.CHART, str(CHART), "-n", namespace, *arguments))
+
+    return render
+
+
+def parse(text: str) -> dict[Any, Any]:
+    """Parse a stream of objects, by what they are called."""
+    objects = [one for one in yaml.load_all(text, yaml.CSafeLoader) if one]
+    made = {(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]): one for one in objects}
+    assert len(made) == len(objects)
+    return made
+
+
+def kustomized(folder: str) -> dict[Any, Any]:
+    """Build a kustomization."""
+    command = ["kubectl", "kustomize", str(ROOT / "deploy" / folder)]
+    return parse(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def deployment_of(objects: dict[Any, Any]) -> Any:
+    [found] = [one for (kind, *_), one in objects.items() if kind == "Deployment"]
+    return found
+
+
+def container_of(objects: dict[Any, Any]) -> Any:
+    [container] = deployment_of(objects)["spec"]["template"]["spec"]["containers"]
+    return container
+
+
+def test_helm_finds_nothing_wrong(helm):
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
+
+
+def test_by_default_it_is_the_kustomization_for_all_namespaces(rendered):
+    wanted = kustomized("cluster")
+    # Helm makes the namespace itself, with --create-namespace, and could not install into it otherwise.
+    del wanted["Namespace", None, OPERATOR_NAMESPACE]
+    assert rendered("--include-crds") == wanted
+
+
+def test_the_flat_file_is_the_kustomization_for_all_namespaces():
+    assert parse((ROOT / "deploy" / "install.yaml").read_text()) == kustomized("cluster")
+
+
+def test_for_one_namespace_it_is_the_kustomization_for_one_namespace(rendered):
+    assert rendered("--set", "rbac.cluster=false", namespace="dask") == kustomized("namespaced")
+
+
+def test_roles_go_to_each_namespace_that_is_looked_after(rendered):
+    made = rendered("--set", "rbac.cluster=false", "--set", "namespaces={a,b}")
+    assert {key[:2] for key in made if key[0] in ("Role", "RoleBinding")} == {
+        (kind, namespace) for kind in ("Role", "RoleBinding") for namespace in "ab"
+    }
+    assert {"--namespace=a", "--namespace=b"} <= set(container_of(made)["args"])
+    assert not any(kind.startswith("Cluster") for kind, *_ in made)
+
+
+def test_values_that_are_fields_of_the_pod_reach_it(rendered, tmp_path):
+    values = {
+        "imagePullSecrets": [{"name": "registry"}],
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "priorityClassName": "system-cluster-critical",
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+    }
+    inside = {
+        "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],
+    }
+    more = {
+        "podAnnotations": {"a": "b"},
+        "extraEnv": [{"name": "A", "value": "b"}],
+        "image": {"name": "registry.example/it", "tag": "7", "pullPolicy": "Always"},
+        "serviceAccount": {"name": "somebody", "annotations": {"c": "d"}},
+        "livenessProbe": {"timeoutSeconds": 9},
+    }
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump({**values, **inside, **more}))
+    made = rendered("-f", str(file))
+    pod, container = deployment_of(made)["spec"]["template"], container_of(made)
+    assert {name: pod["spec"][name] for name in values} == values
+    assert {name: container[name] for name in inside} == inside
+    assert pod["metadata"]["annotations"] == more["podAnnotations"]
+    assert container["env"][-1:] == more["extraEnv"]
+    assert (container["image"], container["imagePullPolicy"]) == ("registry.example/it:7", "Always")
+    assert container["livenessProbe"]["timeoutSeconds"] == 9
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert pod["spec"]["serviceAccountName"] == "somebody"
+    assert made["ServiceAccount", OPERATOR_NAMESPACE, "somebody"]["metadata"]["annotations"] == {"c": "d"}
+
+
+def test_an_account_of_ones_own_is_used_and_not_made(rendered):
+    made = rendered("--set", "serviceAccount.create=false", "--set", "serviceAccount.name=mine")
+    assert not any(kind == "ServiceAccount" for kind, *_ in made)
+    binding = made["ClusterRoleBinding", None, deploy.CHART]
+    assert binding["subjects"][0]["name"] == "mine"
+
+
+def test_without_rbac_there_is_none(rendered):
+    assert {kind for kind, *_ in rendered("--set", "rbac.create=false")} == {"ServiceAccount", "Deployment"}
+
+
+def test_another_release_has_other_names(helm):
+    made = parse(helm("template", "mine", str(CHART), "-n", "there"))
+    assert {name for _, _, name in made} == {f"mine-{deploy.CHART}{end}" for end in ("", "-view", "-edit")}
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("kopfArgs={--all-namespaces}", "Set namespaces"),
+        ("imagePullSecret=x", "'imagePullSecret' not allowed"),
+        ("logLevel=chatty", "logLevel"),
+    ],
+)
+def test_what_is_not_a_value_is_refused(helm, setting, said):
+    assert said in helm("template", "x", str(CHART), "--set", setting, check=False)

@@ -1,0 +1,172 @@
+"""The ways to install the operator, as docs/installing.md has them, and what people may do then."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import yaml
+from distributed import Client
+
+from dask_gpu_k8s import KubeCluster
+from dask_gpu_k8s.api import deploy
+from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE
+from dask_gpu_k8s.api.resources import DASKCLUSTER, NAMESPACE
+from dask_gpu_k8s.kube.client import KubeClient
+from tests.e2e.deploy import stories
+from tests.e2e.deploy.conftest import ROOT, Helm, Kubectl
+from tests.e2e.deploy.stories import Stage
+
+CHART = ROOT / "deploy" / "helm" / deploy.CHART
+
+
+@pytest.fixture
+async def kube(installed: Path) -> AsyncIterator[KubeClient]:
+    """Give a client of the cluster."""
+    async with KubeClient.connect(installed) as kube:
+        yield kube
+
+
+@pytest.fixture
+async def team(kube: KubeClient) -> AsyncIterator[str]:
+    """Give the test a namespace."""
+    made = await kube.create(NAMESPACE, {"metadata": {"generateName": "team-"}})
+    yield made["metadata"]["name"]
+    await kube.delete(NAMESPACE, made["metadata"]["name"])
+
+
+other_team = team
+
+
+async def test_for_all_namespaces_by_kubectl(kube: KubeClient, team: str):
+    stage = Stage(kube, team, OPERATOR_NAMESPACE)
+    await stories.shrinks(stage)
+    await stories.job_ends(Stage(kube, team, OPERATOR_NAMESPACE))
+
+
+def test_the_flat_file_changes_nothing_that_the_kustomization_made(kubectl: Kubectl, installed: Path):
+    said = kubectl("apply", "--dry-run=server", "-f", str(ROOT / "deploy" / "install.yaml"))
+    assert {line.rpartition(" ")[0].rpartition(" ")[2] for line in said.splitlines()} <= {
+        "unchanged",
+        "configured",
+    }
+
+
+async def test_for_one_namespace_by_kustomize(
+    alone: Path, kubectl: Kubectl, kube: KubeClient, team: str, other_team: str, tmp_path: Path
+):
+    folder = os.path.relpath(ROOT / "deploy" / "namespaced", tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"namespace": team, "resources": [folder]}))
+    kubectl("apply", "-k", str(tmp_path))
+    await _looks_after_no_other(kubectl, kube, team, other_team)
+
+
+async def test_for_one_namespace_by_helm(
+    alone: Path, kubectl: Kubectl, helm: Helm, kube: KubeClient, team: str, other_team: str
+):
+    where = ("--kubeconfig", str(alone), "-n", team)
+    options = ("--set", "rbac.cluster=false", "--wait", "--timeout", "60s")
+    helm("install", deploy.CHART, str(CHART), *where, *options)
+    await _looks_after_no_other(kubectl, kube, team, other_team)
+    helm("upgrade", deploy.CHART, str(CHART), *where, *options, "--set", "logLevel=DEBUG")
+    await stories.comes_up(Stage(kube, team, team))
+    helm("uninstall", deploy.CHART, *where, "--wait")
+    left = kubectl("-n", team, "get", "deployments,serviceaccounts,roles,rolebindings", "-o", "name")
+    assert deploy.CHART not in left
+    assert "daskclusters" in kubectl("get", "crds", "-o", "name")
+
+
+async def _looks_after_no_other(kubectl: Kubectl, kube: KubeClient, team: str, other_team: str) -> None:
+    kubectl("-n", team, "rollout", "status", "deployment", deploy.CHART, "--timeout=60s")
+    stranger = Stage(kube, other_team, team)
+    await stranger.create(DASKCLUSTER, stories.cluster_spec(stranger.name, 0))
+    await stories.comes_up(Stage(kube, team, team))
+    assert await stranger.status(DASKCLUSTER) == {}
+
+
+@pytest.mark.parametrize(
+    ("role", "may", "may_not"),
+    [
+        ("view", ["get daskclusters", "watch daskjobs"], ["create daskclusters", "patch daskclusters/scale"]),
+        (
+            "edit",
+            ["create daskclusters", "delete daskworkergroups", "patch daskclusters/scale"],
+            ["patch daskclusters/status"],
+        ),
+        ("admin", ["create daskjobs"], ["patch daskjobs/status"]),
+    ],
+)
+def test_who_may_do_what_in_a_namespace_may_do_it_with_dask(
+    installed: Path, kubectl: Kubectl, role, may, may_not
+):
+    name = f"somebody-{role}"
+    kubectl("-n", "default", "create", "rolebinding", name, f"--clusterrole={role}", f"--user={name}")
+    try:
+        said = {
+            what: kubectl("-n", "default", "auth", "can-i", *what.split(), f"--as={name}", check=False)
+            for what in (*may, *may_not)
+        }
+    finally:
+        kubectl("-n", "default", "delete", "rolebinding", name)
+    allowed = {what for what, answer in said.items() if answer.startswith("yes")}
+    assert allowed == set(may)
+
+
+@pytest.mark.parametrize("role", ["edit", "dask-user"])
+def test_whoever_may_make_clusters_can_use_kubecluster(
+    installed: Path, kubectl: Kubectl, team: str, role: str
+):
+    kubectl("-n", team, "create", "serviceaccount", "notebook")
+    kubectl("-n", team, "apply", "-f", "-", stdin=_role_in_docs())
+    kind = "role" if role == "dask-user" else "clusterrole"
+    kubectl(
+        "-n",
+        team,
+        "create",
+        "rolebinding",
+        "notebook",
+        f"--{kind}={role}",
+        f"--serviceaccount={team}:notebook",
+    )
+    config = yaml.safe_load(installed.read_text())
+    config["users"][0]["user"] = {"token": kubectl("-n", team, "create", "token", "notebook").strip()}
+    with KubeCluster(
+        name="ours", namespace=team, image=stories.IMAGE, n_workers=1, kubeconfig=config
+    ) as cluster:
+        cluster.wait_for_workers(1)
+        assert "ours-scheduler" in " ".join(cluster.get_logs())
+        cluster.add_worker_group("more", n_workers=0)
+        cluster.scale(0)
+        cluster.delete_worker_group("more")
+        with Client(cluster) as client:
+            assert client.scheduler_info()["address"]
+
+
+def _role_in_docs() -> str:
+    text = (ROOT / "docs" / "rbac.md").read_text()
+    return re.search(r"```yaml\n(.*?)```", text, re.DOTALL).group(1)
+
+
+def test_the_list_of_rights_in_the_docs_is_what_kubernetes_says(installed: Path, kubectl: Kubectl):
+    account = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{deploy.CHART}"
+    said = kubectl("auth", "can-i", "--list", f"--as={account}")
+    text = (ROOT / "docs" / "rbac.md").read_text()
+    kept = re.search(r"auth can-i --list .*?\n(.*?)```", text, re.DOTALL).group(1)
+    assert _own_lines(said) == _own_lines(kept)
+
+
+def _own_lines(text: str) -> set[tuple[str, ...]]:
+    """Split the lines of the table, without those that every account has."""
+    lines = (tuple(line.split()) for line in text.splitlines() if line.strip())
+    return {line for line in lines if not line[0].startswith(("Resources", "self", "["))}
+
+
+def test_the_operator_pod_runs_under_pod_security_restricted(installed: Path, kubectl: Kubectl):
+    namespace = json.loads(kubectl("get", "namespace", OPERATOR_NAMESPACE, "-o", "json"))
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    pods = json.loads(kubectl("-n", OPERATOR_NAMESPACE, "get", "pods", "-o", "json"))["items"]
+    assert [pod["status"]["phase"] for pod in pods] == ["Running"]

@@ -16,6 +16,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests import clusters
+from tests.clusters import EMBEDDED, REAL, Cluster, Comparison
+
 BIN = Path(sys.executable).parent
 KUBECTL = shutil.which("kubectl", path=f"{BIN}{os.pathsep}{os.environ['PATH']}")
 # How long an example takes says nothing on a machine that does other things as well.
@@ -31,6 +34,8 @@ class Kubernetes:
 
     kubeconfig: Path
     namespace: str
+    kind: str = EMBEDDED
+    gpus: int = 0
 
     @property
     def environment(self) -> dict[str, str]:
@@ -98,29 +103,87 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def kubeconfig(stand_ins: Path) -> Iterator[Path]:
-    """Start a Kubernetes with our resources and operator; one for the whole run."""
-    from dask_gpu_k8s.api.manifests import crds, operator_manifests
-    from dask_gpu_k8s.local import LocalKubernetes
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kubernetes",
+        default=EMBEDDED,
+        help="what scenarios run on: embedded (default), real, or embedded,real. A real one is that of "
+        "DASK_K8S_E2E_KUBECONFIG, else a node is built and started.",
+    )
 
-    with LocalKubernetes(manifests=[*crds(), *operator_manifests()], gpus=5, path=[stand_ins]) as kubernetes:
-        yield Path(kubernetes.kubeconfig)
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "only(kind, reason): run on one kind of Kubernetes alone, and why")
+    config.comparison = Comparison()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run whatever uses a cluster once on each kind that is asked for."""
+    kinds = metafunc.config.getoption("--kubernetes").split(",")
+    if only := metafunc.definition.get_closest_marker("only"):
+        kind, reason = only.args
+        kinds = [kind] if kind in kinds else []
+        metafunc.config.comparison.alone[metafunc.definition.nodeid.removeprefix("tests/")] = (
+            f"{kind}: {reason}"
+        )
+    for fixture in {"dask_cluster", "api_cluster"} & set(metafunc.fixturenames):
+        metafunc.parametrize(fixture, kinds, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def real_kubeconfig() -> Iterator[Path]:
+    """Give a real Kubernetes; one for the whole run."""
+    with clusters.real() as kubeconfig:
+        yield kubeconfig
+
+
+@pytest.fixture(scope="session")
+def real_cluster(real_kubeconfig: Path) -> Cluster:
+    """Give the real Kubernetes with our operator installed in it."""
+    clusters.install_operator(str(KUBECTL), real_kubeconfig)
+    return Cluster(REAL, real_kubeconfig, clusters.gpus_of(str(KUBECTL), real_kubeconfig))
+
+
+@pytest.fixture(scope="session")
+def dask_cluster(request: pytest.FixtureRequest, stand_ins: Path) -> Iterator[Cluster]:
+    """Give a Kubernetes with our resources and operator; one of each kind for the whole run."""
+    if request.param == REAL:
+        yield request.getfixturevalue("real_cluster")
+        return
+    with clusters.embedded(stand_ins) as embedded:
+        yield embedded
 
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def kubernetes(kubeconfig: Path, request: pytest.FixtureRequest) -> Iterator[Kubernetes]:
+def kubernetes(dask_cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Kubernetes]:
     """Give the test a namespace of its own, and explain that namespace if the test fails."""
-    kubernetes = Kubernetes(kubeconfig, f"test-{os.getpid()}-{next(_numbers)}")
+    kubernetes = Kubernetes(
+        dask_cluster.kubeconfig, f"test-{os.getpid()}-{next(_numbers)}", cluster.kind, cluster.gpus
+    )
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kubernetes.namespace}}
     kubernetes.kubectl("create", "-f", "-", stdin=json.dumps(namespace))
+    # Until it is there, Pods are refused.
+    kubernetes.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s")
     yield kubernetes
     if getattr(request.node, "failed", False):
         print(kubernetes.explain())
     kubernetes.kubectl("delete", "namespace", kubernetes.namespace, "--wait=false")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Compare the kinds of Kubernetes, where a run had more than one."""
+    if "," not in config.getoption("--kubernetes"):
+        return
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                config.comparison.add(report)
+    terminalreporter.section("seconds on each kind of Kubernetes")
+    for line in config.comparison.lines():
+        terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,6 @@
 """The same contract for the embedded API server and for a real one.
 
-``DASK_K8S_E2E_KUBECONFIG=/path/to/kubeconfig pytest tests/integration/api_server`` runs it on that cluster.
+``pytest --kubernetes=real tests/integration/api_server`` runs it on a real one; see ``tests/conftest.py``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from dask_gpu_k8s.api.resources import CRD, NAMESPACE, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import NotFound
+from tests.clusters import REAL
 from tests.integration.api_server.embedded import embedded_api_server
 from tests.integration.api_server.gadgets import gadget_crd, gadget_resource
 
@@ -38,10 +38,12 @@ class World:
 
 
 @pytest.fixture(scope="session")
-def api_kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, bool]]:
-    given = os.environ.get("DASK_K8S_E2E_KUBECONFIG")
-    if given:
-        yield Path(given), True
+def api_cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, bool]]:
+    """Give an API server: its kubeconfig, and whether it is a real one."""
+    if request.param == REAL:
+        yield request.getfixturevalue("real_kubeconfig"), True
         return
     with embedded_api_server(tmp_path_factory.mktemp("api-server")) as path:
         yield path, False
@@ -99,8 +101,8 @@ async def _clean(kubeconfig: Path, namespace: str, group: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def world(api_kubeconfig: tuple[Path, bool]) -> Iterator[World]:
-    kubeconfig, real = api_kubeconfig
+def world(api_cluster: tuple[Path, bool]) -> Iterator[World]:
+    kubeconfig, real = api_cluster
     mark = secrets.token_hex(3)
     namespace, group = f"contract-{mark}", f"c{mark}.example.com"
     asyncio.run(_prepare(kubeconfig, namespace, group))

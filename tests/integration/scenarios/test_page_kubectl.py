@@ -209,9 +209,9 @@ def test_a_worker_that_is_deleted_comes_back_under_another_name(applied):
 
 
 def test_gpu_that_is_not_there_is_said(kubernetes):
-    """Six of five GPUs: the last worker stays Pending with the scheduler's own words."""
+    """One worker more than GPUs: it stays Pending with the scheduler's own words."""
     manifest = yaml.safe_load(MANIFEST.read_text())
-    manifest["spec"]["worker"]["replicas"] = 6
+    manifest["spec"]["worker"]["replicas"] = kubernetes.gpus + 1
     kubernetes.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(manifest))
     kubernetes.kubectl(
         "wait", "--for=jsonpath={.status.pendingWorkers}=1", f"daskcluster/{NAME}", "--timeout=60s"

@@ -1,0 +1,111 @@
+"""The two kinds of Kubernetes that scenarios run on, and the table that compares them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dask_gpu_k8s.api import deploy
+from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE, crds, operator_manifests
+
+ROOT = Path(__file__).parent.parent
+EMBEDDED, REAL = "embedded", "real"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Kubernetes in which our operator runs.
+
+    Attributes
+    ----------
+    kind : str
+        ``"embedded"`` or ``"real"``.
+    kubeconfig : Path
+    gpus : int
+        How many ``nvidia.com/gpu`` it has.
+    """
+
+    kind: str
+    kubeconfig: Path
+    gpus: int
+
+
+@contextlib.contextmanager
+def embedded(stand_ins: Path) -> Iterator[Cluster]:
+    """Start LocalKubernetes with the operator in it."""
+    from dask_gpu_k8s.local import LocalKubernetes
+
+    with LocalKubernetes(manifests=[*crds(), *operator_manifests()], gpus=5, path=[stand_ins]) as kubernetes:
+        yield Cluster(EMBEDDED, Path(kubernetes.kubeconfig), 5)
+
+
+@contextlib.contextmanager
+def real() -> Iterator[Path]:
+    """Take the cluster that ``DASK_K8S_E2E_KUBECONFIG`` names, else start a node; yield its kubeconfig."""
+    if given := os.environ.get("DASK_K8S_E2E_KUBECONFIG"):
+        yield Path(given)
+        return
+    from tests.e2e.node import Node
+
+    with Node() as node:
+        yield node.kubeconfig
+
+
+def install_operator(kubectl: str, kubeconfig: Path) -> None:
+    """Install the operator for all namespaces, as a user would, and wait until it is ready."""
+    for words in (
+        ["apply", "-k", str(ROOT / "deploy" / "cluster")],
+        ["-n", OPERATOR_NAMESPACE, "rollout", "status", "deployment", deploy.CHART, "--timeout=120s"],
+    ):
+        command = [kubectl, "--kubeconfig", str(kubeconfig), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise AssertionError(f"kubectl {' '.join(words)}: {done.stdout}{done.stderr}")
+
+
+def gpus_of(kubectl: str, kubeconfig: Path) -> int:
+    """Count the GPUs of all nodes."""
+    path = r"jsonpath={.items[*].status.allocatable.nvidia\.com/gpu}"
+    command = [kubectl, "--kubeconfig", str(kubeconfig), "get", "nodes", "-o", path]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return sum(map(int, done.stdout.split()))
+
+
+@dataclass
+class Comparison:
+    """Seconds of every scenario on every kind of cluster, as a table at the end of a run."""
+
+    seconds: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    alone: dict[str, str] = field(default_factory=dict)
+    """Scenarios that run on one kind, with the reason."""
+
+    def add(self, report: Any) -> None:
+        """Take note of a phase of a test."""
+        name, bracket, parameters = report.nodeid.partition("[")
+        given = parameters.rstrip("]").split("-")
+        kind = next((kind for kind in (EMBEDDED, REAL) if kind in given), None)
+        if not bracket or kind is None:
+            return
+        given.remove(kind)
+        scenario = name.removeprefix("tests/") + (f"[{'-'.join(given)}]" if given else "")
+        times = self.seconds[scenario]
+        times[kind] = times.get(kind, 0.0) + report.duration
+
+    def lines(self) -> Iterator[str]:
+        """Write the table and the counts."""
+        width = max(map(len, self.seconds))
+        yield f"{'scenario':{width}}  {EMBEDDED:>9}  {REAL:>9}"
+        for scenario, times in sorted(self.seconds.items()):
+            cells = [f"{times[kind]:9.2f}" if kind in times else f"{'-':>9}" for kind in (EMBEDDED, REAL)]
+            yield f"{scenario:{width}}  {cells[0]}  {cells[1]}"
+        both = [scenario for scenario, times in self.seconds.items() if len(times) == 2]
+        contract = sum("api_server/" in scenario for scenario in both)
+        yield f"on both: {len(both) - contract} scenarios, {contract} contract tests of the API"
+        for scenario, reason in sorted(self.alone.items()):
+            yield f"on one alone: {scenario}: {reason}"

@@ -138,9 +138,8 @@ def test_leaving_with_shutdown_on_close_false_keeps_it(kubernetes):
     assert clusters(kubernetes) == ["daskcluster.kubernetes.dask.org/rapids-dask"]
 
 
-def test_leaving_by_sigterm(kubernetes):
-    """The cluster goes, there is no traceback, and the process still dies by SIGTERM."""
-    program = CREATE + USE + "print('ready', flush=True)\nimport signal\nsignal.pause()\n"
+def terminated(kubernetes, program: str) -> int:
+    """Send SIGTERM to a program once it has said that it is ready; return the code by which it left."""
     process = subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
@@ -151,8 +150,14 @@ def test_leaving_by_sigterm(kubernetes):
     assert process.stdout.readline() == "ready\n", process.stderr.read()
     process.terminate()
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGTERM
     assert "Traceback" not in errors, errors
+    return process.returncode
+
+
+def test_leaving_by_sigterm(kubernetes):
+    """The cluster goes, there is no traceback, and the process still dies by SIGTERM."""
+    program = CREATE + USE + "print('ready', flush=True)\nimport signal\nsignal.pause()\n"
+    assert terminated(kubernetes, program) == -signal.SIGTERM
     assert clusters(kubernetes) == []
 
 
@@ -163,18 +168,33 @@ def test_sigterm_handler_of_the_user_stays(kubernetes):
         + CREATE
         + "print('ready', flush=True)\nwhile True:\n    signal.pause()\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=kubernetes.environment,
-    )
-    assert process.stdout.readline() == "ready\n", process.stderr.read()
-    process.terminate()
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 7, errors
-    assert "Traceback" not in errors, errors
+    assert terminated(kubernetes, program) == 7
+    assert clusters(kubernetes) == []
+
+
+OWN_LOOP = """
+import asyncio, threading
+from tornado.ioloop import IOLoop
+
+loop, started = None, threading.Event()
+
+def run():
+    global loop
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    loop = IOLoop.current()
+    loop.add_callback(started.set)
+    loop.start()
+
+threading.Thread(target=run, daemon=True).start()
+started.wait()
+"""
+
+
+def test_leaving_in_a_loop_of_the_users_own(kubernetes):
+    """The cluster runs in the loop it was handed, and goes at the end of the script all the same."""
+    own = CREATE.replace('"dask-cuda-worker",', '"dask-cuda-worker",\n    loop=loop,')
+    done = kubernetes.python(OWN_LOOP + own + USE + "assert cluster.loop is loop\n")
+    assert "Traceback" not in done.stderr, done.stderr
     assert clusters(kubernetes) == []
 
 

@@ -160,9 +160,8 @@ _numbers = itertools.count(1)
 @pytest.fixture
 def kubernetes(dask_cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Kubernetes]:
     """Give the test a namespace of its own, and explain that namespace if the test fails."""
-    kubernetes = Kubernetes(
-        dask_cluster.kubeconfig, f"test-{os.getpid()}-{next(_numbers)}", cluster.kind, cluster.gpus
-    )
+    name = f"test-{os.getpid()}-{next(_numbers)}"
+    kubernetes = Kubernetes(dask_cluster.kubeconfig, name, dask_cluster.kind, dask_cluster.gpus)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kubernetes.namespace}}
     kubernetes.kubectl("create", "-f", "-", stdin=json.dumps(namespace))
     # Until it is there, Pods are refused.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 import psutil
 import pytest
@@ -42,6 +44,15 @@ def test_from_another_thread_than_the_loops(settings, clusters):
     assert clusters() == []
     assert threading.active_count() == threads
     assert connections() == open_before
+
+
+def test_the_dashboard_on_a_port_that_was_asked_for(settings):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with KubeCluster(scheduler_forward_port=port, **settings) as cluster:
+        assert cluster.dashboard_link == f"http://127.0.0.1:{port}/status"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+            assert answer.read() == b"ok"
 
 
 async def test_from_within_the_loop(settings, clusters):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from tests.e2e.node import ControlPlane, Failed, Node, build, host, images, machine, versions
+from tests.e2e.node import ControlPlane, Failed, Node, build, host, images, slots, versions
 
 Made = TypeVar("Made")
 
@@ -19,11 +19,19 @@ def up(options: argparse.Namespace) -> None:
     else:
         cluster = Node(detached=True).start()
     print(f"export KUBECONFIG={cluster.kubeconfig}")
+    print(f"# to stop it: python -m tests.e2e.node down {cluster.name}")
 
 
 def down(options: argparse.Namespace) -> None:
-    """Stop nodes, and remove what killed runs left."""
-    for name in machine.stop_all(only_detached=not options.all):
+    """Stop nodes of ``up``, and remove what killed runs left."""
+    running = slots.detached()
+    names = options.names or running
+    if len(names) > 1 and not (options.names or options.all):
+        raise Failed(f"Several nodes run; name those to stop, or say --all: {', '.join(running)}")
+    for name in names:
+        if name not in running:
+            raise Failed(f"No node of `up` is called {name}; there is {', '.join(running) or 'none'}.")
+        slots.stop(name)
         print(f"{name} stopped")
 
 
@@ -63,7 +71,8 @@ def main() -> None:
     )
     verb.set_defaults(run=up)
     verb = verbs.add_parser("down", help=down.__doc__)
-    verb.add_argument("--all", action="store_true", help="also those that a running test run uses")
+    verb.add_argument("names", nargs="*", metavar="NAME", help="e.g. e2e-0; needed only where several run")
+    verb.add_argument("--all", action="store_true", help="all that were started by up")
     verb.set_defaults(run=down)
     verb = verbs.add_parser("build", help=build_all.__doc__)
     verb.add_argument("--versions", action="store_true", help="the API servers of the other releases too")

@@ -54,6 +54,11 @@ class ControlPlane:
         return self._machine
 
     @property
+    def name(self) -> str:
+        """What it is called here, and its node in Kubernetes, e.g. ``"e2e-0"``."""
+        return self.machine.site.name
+
+    @property
     def api(self) -> Api:
         """The API, as the administrator."""
         return Api(self.address, self.machine.site.pki)
@@ -62,7 +67,7 @@ class ControlPlane:
         """Build what is not built, start, and return when it can be used."""
         host.prepare()
         self._build()
-        self._machine = Machine.take()
+        self._machine = Machine()
         self.address = self._machine.site.address
         try:
             self.kubeconfig = components.issue_certificates(self._machine.site)
@@ -121,11 +126,6 @@ class Node(ControlPlane):
         super().__init__(detached=detached)
         self._make_images = images
         self.host = ""
-
-    @property
-    def name(self) -> str:
-        """What the node is called in Kubernetes."""
-        return self.machine.site.name
 
     def load(self, *extra: Image) -> None:
         """Bring further images to the running node; Pods must not ask to pull them always."""

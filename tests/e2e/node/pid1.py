@@ -185,10 +185,10 @@ def create_cgroups(name: str) -> None:
     if (root / "cgroup.controllers").exists():
         controllers = (root / "cgroup.controllers").read_text().split()
         (root / "cgroup.subtree_control").write_text(" ".join(f"+{one}" for one in controllers))
-        (root / name).mkdir()
+        (root / name).mkdir(exist_ok=True)
         return
-    for hierarchy in root.iterdir():
-        (hierarchy / name).mkdir()
+    for hierarchy in root.iterdir():  # some are links to others
+        (hierarchy / name).mkdir(exist_ok=True)
         for given in hierarchy.glob("cpuset.[cm][pe][um]s"):  # cpus and mems, empty in a new one
             (hierarchy / name / given.name).write_text(given.read_text())
 

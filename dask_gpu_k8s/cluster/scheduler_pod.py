@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dask_gpu_k8s.api.conditions import holds
 from dask_gpu_k8s.api.types import Manifest
 
 COMM_PORT, DASHBOARD_PORT = 8786, 8787
@@ -38,8 +39,7 @@ def pick_scheduler(pods: Iterable[Manifest], cluster_uid: str) -> Manifest | Non
 
 def is_ready(pod: Manifest) -> bool:
     """Say whether a Pod is Ready."""
-    conditions = pod.get("status", {}).get("conditions") or ()
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return holds((pod.get("status") or {}).get("conditions"), "Ready")
 
 
 def container_port(pod: Manifest, names: tuple[str, ...], default: int) -> int:

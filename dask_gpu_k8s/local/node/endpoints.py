@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dask_gpu_k8s.api.conditions import holds
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.node.facts import main_containers
 
@@ -58,8 +59,7 @@ def is_ready(service: Manifest, pod: Manifest) -> bool:
         return True
     if pod["metadata"].get("deletionTimestamp"):
         return False
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return holds((pod.get("status") or {}).get("conditions"), "Ready")
 
 
 def target_port(port: Mapping[str, Any], pod: Manifest) -> int | None:

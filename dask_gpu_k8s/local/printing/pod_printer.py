@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from dask_gpu_k8s.api.conditions import holds
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.machinery.kinds import Column, Printer
 from dask_gpu_k8s.local.printing.ages import age
@@ -94,7 +95,7 @@ def _containers_word(status: Manifest, word: str) -> str:
         elif entry.get("ready") and "running" in state:
             running = True
     if word == "Completed" and running:
-        ready = any(e["type"] == "Ready" and e["status"] == "True" for e in status.get("conditions") or ())
+        ready = holds(status.get("conditions"), "Ready")
         return "Running" if ready else "NotReady"
     return word
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from dask_gpu_k8s.api.manifests import OPERATOR_IMAGE
 from tests.e2e.node import build, layers, versions
 from tests.e2e.node.commands import locked, run
 from tests.e2e.node.layers import Layer
-from tests.e2e.node.places import REPOSITORY, cache
+from tests.e2e.node.places import REPOSITORY, cache, remove_unused
 
 ENVIRONMENT = (
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -155,13 +156,15 @@ def build_wheel() -> Path:
     digest = hashlib.sha256()
     for path in sources:
         digest.update(f"{path.relative_to(REPOSITORY)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
-    directory = cache() / "wheel" / digest.hexdigest()[:16]
+    directory = cache() / "wheels" / f"wheel-{digest.hexdigest()[:16]}"
     with locked(cache() / "wheel.lock"):
         if not directory.exists():
-            shutil.rmtree(directory.parent, ignore_errors=True)
+            remove_unused(directory.parent, "wheel")
             partial = directory.with_name("partial")
+            shutil.rmtree(partial, ignore_errors=True)
             run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", partial, REPOSITORY)
             partial.rename(directory)
+        os.utime(directory)
     return next(directory.glob("*.whl"))
 
 

@@ -10,19 +10,16 @@ import os
 import platform
 import shutil
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from tests.e2e.node.commands import Failed, locked, run
-from tests.e2e.node.places import cache
+from tests.e2e.node.places import cache, remove_unused
 
 DEBIAN_PACKAGES = ("python3", "dash", "busybox-static", "base-files")
 # Raised when the way a layer is made changes.
 RECIPE = 1
-UNUSED_DAYS = 7
 
 PASSWD = """\
 root:x:0:0:root:/root:/bin/sh
@@ -145,7 +142,7 @@ def _make(name: str, made_of: Sequence[str], fill: Callable[[Path], None]) -> La
     with locked(cache() / "layers.lock"):
         if not directory.exists():
             print(f"e2e node: making image layer {directory.name}", flush=True)
-            _remove_unused(directory.parent, name)
+            remove_unused(directory.parent, name)
             partial = directory.parent / "partial"
             shutil.rmtree(partial, ignore_errors=True)
             (partial / "root").mkdir(parents=True)
@@ -154,12 +151,6 @@ def _make(name: str, made_of: Sequence[str], fill: Callable[[Path], None]) -> La
             partial.rename(directory)
         os.utime(directory)
     return Layer(directory)
-
-
-def _remove_unused(directory: Path, name: str) -> None:
-    for old in directory.glob(f"{name}-{'[0-9a-f]' * 16}"):
-        if time.time() - old.stat().st_mtime > UNUSED_DAYS * 86400:
-            shutil.rmtree(old)
 
 
 def _pack(directory: Path) -> None:
@@ -238,6 +229,5 @@ def _download(wheels: Path, requirements: Sequence[str], python: str, dependenci
         *([] if dependencies else ["--no-deps"]),
     )
     run(sys.executable, "-m", "pip", "download", "-qq", *only, "-d", wheels, *requirements)
-    bundled = resources.files("ensurepip").joinpath("_bundled")
-    pip_wheel = next(path for path in bundled.iterdir() if path.name.startswith("pip-"))
-    (wheels / "pip.whl").write_bytes(pip_wheel.read_bytes())
+    run(sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "-d", wheels / "installer", "pip")
+    next((wheels / "installer").glob("pip-*.whl")).rename(wheels / "pip.whl")

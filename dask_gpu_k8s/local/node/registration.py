@@ -32,6 +32,14 @@ def capacity(*, cpus: str | None, memory: str | None, gpus: int) -> dict[str, De
     return amounts
 
 
+_CONDITIONS = (
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ("Ready", "True", "KubeletReady", "the node runs Pods as processes of this machine"),
+)
+
+
 def node_object(amounts: Mapping[str, Decimal], version: str, now: datetime) -> Manifest:
     """Make the Node object.
 
@@ -47,12 +55,6 @@ def node_object(amounts: Mapping[str, Decimal], version: str, now: datetime) -> 
     architecture = _ARCHITECTURES.get(machine, machine)
     written = {name: format_quantity(amount) for name, amount in amounts.items()}
     system = os.uname()
-    conditions = [
-        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-        ("Ready", "True", "KubeletReady", "the node runs Pods as processes of this machine"),
-    ]
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -72,17 +74,7 @@ def node_object(amounts: Mapping[str, Decimal], version: str, now: datetime) -> 
                 {"type": "InternalIP", "address": NODE_ADDRESS},
                 {"type": "Hostname", "address": NODE_NAME},
             ],
-            "conditions": [
-                {
-                    "type": kind,
-                    "status": status,
-                    "reason": reason,
-                    "message": message,
-                    "lastHeartbeatTime": timestamp(now),
-                    "lastTransitionTime": timestamp(now),
-                }
-                for kind, status, reason, message in conditions
-            ],
+            "conditions": _conditions(now),
             "nodeInfo": {
                 "architecture": architecture,
                 "bootID": "",
@@ -97,3 +89,17 @@ def node_object(amounts: Mapping[str, Decimal], version: str, now: datetime) -> 
             },
         },
     }
+
+
+def _conditions(now: datetime) -> list[Manifest]:
+    return [
+        {
+            "type": kind,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastHeartbeatTime": timestamp(now),
+            "lastTransitionTime": timestamp(now),
+        }
+        for kind, status, reason, message in _CONDITIONS
+    ]

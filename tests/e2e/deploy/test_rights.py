@@ -45,7 +45,7 @@ async def stage(installed: Path) -> AsyncIterator[Stage]:
         stage = Stage(kube, made["metadata"]["name"], OPERATOR_NAMESPACE)
         await stage.listen()
         yield stage
-        await allow(stage, ALL)
+        await set_rules(stage, rights.role_rules(rights.OPERATOR_RULES), ALL)
         if stage.restarted:
             # It began with too few rights, and may wait for a while before it tries again.
             await stories.starts(stage)
@@ -53,11 +53,16 @@ async def stage(installed: Path) -> AsyncIterator[Stage]:
 
 
 async def allow(stage: Stage, wanted: Sequence[Right]) -> None:
-    """Give the operator these rights and no others, and wait until the API server goes by it."""
-    role = await stage.kube.get(CLUSTER_ROLE, deploy.CHART)
+    """Give the operator these rights and no others."""
     rules = [
         {"apiGroups": [group], "resources": [resource], "verbs": [verb]} for group, resource, verb in wanted
     ]
+    await set_rules(stage, rules, wanted)
+
+
+async def set_rules(stage: Stage, rules: list[Manifest], wanted: Sequence[Right]) -> None:
+    """Write the operator's role, and wait until the API server goes by it."""
+    role = await stage.kube.get(CLUSTER_ROLE, deploy.CHART)
     await stage.kube.replace(CLUSTER_ROLE, {**role, "rules": rules})
     for right in ALL:
         while await _is_allowed(stage, right) != (right in wanted):

@@ -94,10 +94,18 @@ def make_namespace_rights(it: Installation, namespace: str) -> list[Manifest]:
 
 
 def make_user_roles(it: Installation) -> list[Manifest]:
-    """Let whoever may view or edit a namespace view or edit its Dask resources."""
+    """Let whoever may view, edit or administer a namespace do so with its Dask resources.
+
+    An administrator of a namespace has all of the operator's rights there: only so may they give them to
+    an operator of their own.
+    """
+    wanted = (
+        ("view", rights.VIEWER_RULES, rights.VIEWER_LABELS),
+        ("edit", rights.EDITOR_RULES, rights.EDITOR_LABELS),
+        ("admin", rights.OPERATOR_RULES, rights.ADMIN_LABELS),
+    )
     return [
-        _role(it, "ClusterRole", f"{it.name}-view", None, rights.VIEWER_RULES, rights.VIEWER_LABELS),
-        _role(it, "ClusterRole", f"{it.name}-edit", None, rights.EDITOR_RULES, rights.EDITOR_LABELS),
+        _role(it, "ClusterRole", f"{it.name}-{name}", None, rules, labels) for name, rules, labels in wanted
     ]
 
 

@@ -123,7 +123,11 @@ EDITOR_LABELS = {
     "rbac.authorization.k8s.io/aggregate-to-edit": "true",
     "rbac.authorization.kubeflow.org/aggregate-to-kubeflow-edit": "true",
 }
-"""Kubernetes adds such a ClusterRole's rules to its own ``view`` and ``edit``, Kubeflow to its own."""
+ADMIN_LABELS = {
+    "rbac.authorization.k8s.io/aggregate-to-admin": "true",
+    "rbac.authorization.kubeflow.org/aggregate-to-kubeflow-admin": "true",
+}
+"""Kubernetes adds the rules of such ClusterRoles to ``view``, ``edit`` and ``admin``; Kubeflow to its own."""
 
 
 def role_rules(rules: Sequence[Rule]) -> list[Manifest]:

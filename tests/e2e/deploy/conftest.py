@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from dask_gpu_k8s.api import deploy
 from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE
+from dask_gpu_k8s.api.resources import DASKWORKERGROUP
 from tests.e2e.node import Node, build
 
 ROOT = Path(__file__).parents[3]
@@ -58,6 +61,7 @@ def installed(kubectl: Kubectl, real_kubeconfig: Path) -> Path:
     """Install the operator for all namespaces."""
     kubectl("apply", "-k", str(ROOT / "deploy" / "cluster"))
     _wait_for_operator(kubectl, OPERATOR_NAMESPACE)
+    _wait_for_admission(kubectl)
     return real_kubeconfig
 
 
@@ -74,3 +78,19 @@ def alone(kubectl: Kubectl, installed: Path) -> Iterator[Path]:
 
 def _wait_for_operator(kubectl: Kubectl, namespace: str) -> None:
     kubectl("-n", namespace, "rollout", "status", "deployment", deploy.CHART, "--timeout=120s")
+
+
+def _wait_for_admission(kubectl: Kubectl) -> None:
+    """Wait until OwnerReferencesPermissionEnforcement has heard of new kinds, which takes it up to 10 s."""
+    owner = {"apiVersion": DASKWORKERGROUP.api_version, "kind": DASKWORKERGROUP.kind, "name": "x", "uid": "x"}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "x", "ownerReferences": [{**owner, "blockOwnerDeletion": True}]},
+        "spec": {"containers": [{"name": "x", "image": "x"}]},
+    }
+    account = f"--as=system:serviceaccount:{OPERATOR_NAMESPACE}:{deploy.CHART}"
+    command = ("-n", "default", "create", "--dry-run=server", account, "-f", "-")
+    give_up = time.monotonic() + 30
+    while "RESTMapping" in kubectl(*command, stdin=json.dumps(pod), check=False):
+        assert time.monotonic() < give_up, "The API server does not find its own kinds."

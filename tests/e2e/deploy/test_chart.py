@@ -128,7 +128,9 @@ def test_without_rbac_there_is_none(rendered):
 
 def test_another_release_has_other_names(helm):
     made = parse(helm("template", "mine", str(CHART), "-n", "there"))
-    assert {name for _, _, name in made} == {f"mine-{deploy.CHART}{end}" for end in ("", "-view", "-edit")}
+    assert {name for _, _, name in made} == {
+        f"mine-{deploy.CHART}{end}" for end in ("", "-view", "-edit", "-admin")
+    }
 
 
 @pytest.mark.parametrize(

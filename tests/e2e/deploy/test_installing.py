@@ -57,7 +57,8 @@ def test_the_flat_file_changes_nothing_that_the_kustomization_made(kubectl: Kube
 async def test_for_one_namespace_by_kustomize(
     alone: Path, kubectl: Kubectl, kube: KubeClient, team: str, other_team: str, tmp_path: Path
 ):
-    kubectl("apply", "-k", str(_kustomization(tmp_path, team)))
+    kubectl("-n", team, "create", "rolebinding", "boss", "--clusterrole=admin", "--user=boss")
+    kubectl("apply", "-k", str(_kustomization(tmp_path, team)), "--as=boss")
     await _looks_after_no_other(kubectl, kube, team, other_team)
 
 
@@ -103,7 +104,7 @@ async def _looks_after_no_other(kubectl: Kubectl, kube: KubeClient, team: str, o
             ["create daskclusters", "delete daskworkergroups", "patch daskclusters --subresource=scale"],
             ["patch daskclusters --subresource=status"],
         ),
-        ("admin", ["create daskjobs"], ["patch daskjobs --subresource=status"]),
+        ("admin", ["create daskjobs", "patch daskjobs --subresource=status"], ["escalate roles"]),
     ],
 )
 def test_who_may_do_what_in_a_namespace_may_do_it_with_dask(

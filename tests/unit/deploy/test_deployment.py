@@ -131,7 +131,9 @@ def test_bindings_give_the_role_to_the_account():
         assert (subject["name"], subject["namespace"]) == (account["name"], account["namespace"])
 
 
-@pytest.mark.parametrize(("place", "verb"), [("view", "get"), ("edit", "deletecollection")])
+@pytest.mark.parametrize(
+    ("place", "verb"), [("view", "get"), ("edit", "deletecollection"), ("admin", "list")]
+)
 def test_who_views_or_edits_a_namespace_does_so_with_dask_resources(place, verb):
     [role] = [one for one in deploy.make_user_roles(IT) if one["metadata"]["name"].endswith(f"-{place}")]
     labels = role["metadata"]["labels"]
@@ -140,6 +142,11 @@ def test_who_views_or_edits_a_namespace_does_so_with_dask_resources(place, verb)
     first = role["rules"][0]
     assert {resource.plural for resource in DASK_RESOURCES} <= set(first["resources"])
     assert verb in first["verbs"]
+
+
+def test_an_administrator_of_a_namespace_may_give_the_operator_its_rights():
+    [role] = [one for one in deploy.make_user_roles(IT) if one["metadata"]["name"].endswith("-admin")]
+    assert role["rules"] == deploy.make_namespace_rights(IT, "team")[0]["rules"]
 
 
 def test_viewers_change_nothing():

@@ -90,7 +90,8 @@ def _cluster_spec() -> Manifest:
     return fields(
         {
             "idleTimeout": count(
-                "Seconds without work after which the cluster is deleted; 0: never.", default=0
+                "Seconds without work after which the cluster is to be deleted; 0: never. Kept, not acted upon yet.",
+                default=0,
             ),
             "scheduler": scheduler,
             "worker": _worker("The workers of the default group."),

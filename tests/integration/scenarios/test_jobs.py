@@ -14,6 +14,7 @@ with Client() as client:
     print("sum", client.submit(sum, [1, 2, 3]).result(timeout=60))
     print("on", client.submit(lambda: get_worker().name).result(timeout=60))
 """
+IMAGE = "nvcr.io/nvidia/rapidsai/base:25.04-cuda12.8-py3.12"
 SELECTOR = "dask.org/cluster-name=fly"
 
 
@@ -23,7 +24,7 @@ def a_job(*command: str) -> dict[str, Any]:
     open_ports = [{"name": port["name"], "containerPort": port["port"]} for port in ports]
     scheduler = {
         "name": "scheduler",
-        "image": "task",
+        "image": IMAGE,
         "args": ["dask-scheduler"],
         "ports": open_ports,
         "resources": {},
@@ -31,13 +32,13 @@ def a_job(*command: str) -> dict[str, Any]:
     }
     worker = {
         "name": "dask-worker",
-        "image": "task",
+        "image": IMAGE,
         "args": ["dask-worker", "--name", "$(DASK_WORKER_NAME)"],
         "resources": {},
     }
     selector = {"dask.org/cluster-name": "fly", "dask.org/component": "scheduler"}
     service_ports = [{**port, "protocol": "TCP", "targetPort": port["name"]} for port in ports]
-    runner = {"name": "job-runner", "image": "task", "command": list(command), "resources": {}}
+    runner = {"name": "job-runner", "image": IMAGE, "command": list(command), "resources": {}}
     cluster = {
         "worker": {"replicas": 1, "spec": {"restartPolicy": "Always", "containers": [worker]}},
         "scheduler": {

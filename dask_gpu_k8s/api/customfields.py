@@ -90,7 +90,7 @@ def _cluster_spec() -> Manifest:
     return fields(
         {
             "idleTimeout": count(
-                "Seconds without work after which the cluster is to be deleted; 0: never. Kept, not acted upon yet.",
+                "Seconds without work after which the cluster is to be deleted; 0: never. Not acted upon.",
                 default=0,
             ),
             "scheduler": scheduler,

@@ -334,7 +334,7 @@ def _refuse_unknown(unknown: Mapping[str, Any]) -> None:
 def _warn_of_idle_timeout(seconds: int) -> None:
     if seconds:
         warnings.warn(
-            "idle_timeout is written into the resource, but no operator acts on it yet: an idle cluster stays",
+            "idle_timeout is in the resource, but the operator does not act on it: an idle cluster stays",
             UserWarning,
             stacklevel=3,
         )

@@ -95,6 +95,6 @@ def _check_group_name(cluster_name: str, name: Any) -> None:
         raise InvalidArgument(
             f"{name!r} is no name for a worker group",
             where="name",
-            cure="Use lower-case letters, digits and '-', a letter or digit at both ends. With the cluster's "
-            f"name before it, it may have {names.MAX_WORKER_GROUP_NAME} characters; {full!r} has {len(full)}.",
+            cure="Use lower-case letters, digits and '-', a letter or digit at both ends. After a cluster's "
+            f"name, it may have {names.MAX_WORKER_GROUP_NAME} characters; {full!r} has {len(full)}.",
         )

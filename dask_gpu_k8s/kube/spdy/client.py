@@ -42,6 +42,8 @@ class TunnelClient:
     """Makes the bytes to send, and takes the server's messages. A tunnel that raises is over.
 
     Nothing needs to be awaited between opening a connection and sending on it: the server keeps the order.
+    After `GoneAway` the WebSocket must be closed from here: the API server leaves it open until it is sent
+    something.
     """
 
     def __init__(self) -> None:

@@ -49,7 +49,7 @@ class TunnelServer:
     """Takes the client's messages, and makes the bytes to send.
 
     It answers by itself what needs no Pod: it accepts streams or resets those that are not meant for a
-    port, and sends the client's pings back. A tunnel that raises is over.
+    port, and sends the client's pings back. A tunnel that raises is over: all it may do is to say goodbye.
     """
 
     def __init__(self) -> None:
@@ -96,6 +96,11 @@ class TunnelServer:
             self._send(DataFrame(pair.error, message.encode()))
             self._send(RstStream(connection))
             self._send(RstStream(pair.error))
+
+    def goodbye(self) -> None:
+        """End the tunnel, and all connections with it; say which stream was the last to be looked at."""
+        self._open.clear()
+        self._send(GoAway(max(self._next_stream - 2, 0)))
 
     def _send(self, frame: Frame) -> None:
         self._outgoing.append(self._encoder.encode(frame))

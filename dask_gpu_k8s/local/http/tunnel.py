@@ -70,8 +70,8 @@ class _Tunnel:
     async def run(self) -> None:
         try:
             await self._receive_all()
-        except (ProtocolError, ConnectionError):
-            pass  # the client made no sense, or went
+        except ConnectionError:
+            pass  # the client went
         finally:
             tasks = list(self._tasks.values())
             for task in tasks:
@@ -81,14 +81,23 @@ class _Tunnel:
 
     async def _receive_all(self) -> None:
         async for message in self._socket:
-            if message.type is not WSMsgType.BINARY:
+            if message.type is not WSMsgType.BINARY or not await self._understand(message.data):
                 return
-            for event in self._server.receive(message.data):
+
+    async def _understand(self, message: bytes) -> bool:
+        """Act on a message; return False if it ends the tunnel."""
+        goes_on = True
+        try:
+            for event in self._server.receive(message):
                 await self._flush()
                 await self._take(event)
-                if isinstance(event, GoneAway):
-                    return
-            await self._flush()
+                goes_on = not isinstance(event, GoneAway)
+        except ProtocolError:
+            goes_on = False
+        if not goes_on:
+            self._server.goodbye()
+        await self._flush()
+        return goes_on
 
     async def _flush(self) -> None:
         async with self._sending:

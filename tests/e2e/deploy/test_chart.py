@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +11,10 @@ import yaml
 
 from dask_gpu_k8s.api import deploy
 from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE
+from tests.clusters import ROOT
+from tests.conftest import KUBECTL
 from tests.e2e.deploy.conftest import Helm
 
-ROOT = Path(__file__).parents[3]
 CHART = ROOT / "deploy" / "helm" / deploy.CHART
 
 
@@ -38,7 +38,7 @@ def parse(text: str) -> dict[Any, Any]:
 
 def kustomized(folder: str) -> dict[Any, Any]:
     """Build a kustomization."""
-    command = ["kubectl", "kustomize", str(ROOT / "deploy" / folder)]
+    command = [str(KUBECTL), "kustomize", str(ROOT / "deploy" / folder)]
     return parse(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

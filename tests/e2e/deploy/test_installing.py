@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import distributed
 import pytest
 import yaml
 from distributed import Client
@@ -18,9 +19,13 @@ from dask_gpu_k8s.api import deploy
 from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE
 from dask_gpu_k8s.api.resources import DASKCLUSTER, NAMESPACE
 from dask_gpu_k8s.kube.client import KubeClient
+from tests.clusters import REAL, ROOT
 from tests.e2e.deploy import stories
-from tests.e2e.deploy.conftest import ROOT, Helm, Kubectl
+from tests.e2e.deploy.conftest import Helm, Kubectl
 from tests.e2e.deploy.stories import Stage
+from tests.e2e.node import versions
+
+pytestmark = pytest.mark.only(REAL, "LocalKubernetes runs no Deployments and enforces no Roles")
 
 CHART = ROOT / "deploy" / "helm" / deploy.CHART
 
@@ -146,9 +151,8 @@ def test_whoever_may_make_clusters_can_use_kubecluster(
     )
     config = yaml.safe_load(installed.read_text())
     config["users"][0]["user"] = {"token": kubectl("-n", team, "create", "token", "notebook").strip()}
-    with KubeCluster(
-        name="ours", namespace=team, image=stories.IMAGE, n_workers=1, kubeconfig=config
-    ) as cluster:
+    image = f"{versions.DASK_IMAGE}:{distributed.__version__}"
+    with KubeCluster(name="ours", namespace=team, image=image, n_workers=1, kubeconfig=config) as cluster:
         cluster.wait_for_workers(1)
         assert "ours-scheduler" in " ".join(cluster.get_logs())
         cluster.add_worker_group("more", n_workers=0)

@@ -14,8 +14,11 @@ from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE
 from dask_gpu_k8s.api.resources import NAMESPACE, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
+from tests.clusters import REAL
 from tests.e2e.deploy import stories
 from tests.e2e.deploy.stories import STORIES, UNSEEN, Stage, StepFailed
+
+pytestmark = pytest.mark.only(REAL, "LocalKubernetes enforces no Roles")
 
 CLUSTER_ROLE = Resource(deploy.RBAC, "v1", "clusterroles", "ClusterRole", "clusterrole", namespaced=False)
 REVIEW = Resource(

@@ -57,6 +57,18 @@ def tests_oldest(session: nox.Session) -> None:
 
 
 @nox.session
+def e2e(session: nox.Session) -> None:
+    """Run the same scenarios on the embedded and on a real Kubernetes, and what only a real one can show.
+
+    On the oldest Dask, because that is the one in the image that the scenarios name.
+    """
+    set_up(session, ".[test]", f"dask=={OLDEST_DASK}", f"distributed=={OLDEST_DASK}")
+    scenarios = [f"tests/integration/{folder}" for folder in ("scenarios", "api_server", "forwarding")]
+    options = ["-o", f"cache_dir={CACHE / 'pytest'}", "--kubernetes", "embedded,real", "--timeout", "600"]
+    session.run("pytest", *options, *(session.posargs or [*scenarios, "tests/e2e"]))
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, types, the layers of the house, and that generated files are current."""
     set_up(session, "-e", ".[lint]")

@@ -112,11 +112,10 @@ def dask(version: str) -> Image:
     return Image((tag, f"{tag}-py{minor}", f"dask:{version}"), (python, layer))
 
 
-def rapids() -> Image:
-    """Make the stand-in of the RAPIDS image: the Dask it ships, and a ``dask-cuda-worker``."""
-    below = dask(versions.OLDEST_DASK).layers
+def rapids(name: str = versions.RAPIDS_IMAGE, dask_version: str = versions.OLDEST_DASK) -> Image:
+    """Make the stand-in of a RAPIDS image: the Dask it ships, and a ``dask-cuda-worker``."""
     layer = layers.files("rapids", {"usr/local/bin/dask-cuda-worker": CUDA_WORKER})
-    return Image((versions.RAPIDS_IMAGE,), (*below, layer), user="1001:1000")
+    return Image((name,), (*dask(dask_version).layers, layer), user="1001:1000")
 
 
 def project(wheel: Path, dask_version: str, extras: Sequence[str] = ()) -> Image:
@@ -172,7 +171,8 @@ def standard() -> list[Image]:
     """Make every image of the node: pause first, because no pod starts without it."""
     wheel = build_wheel()
     own = [project(wheel, version) for version in versions.DASK]
-    return [pause(), rapids(), *(dask(version) for version in versions.DASK), *own]
+    newer = rapids(versions.NEWEST_RAPIDS_IMAGE, versions.NEWEST_DASK)
+    return [pause(), rapids(), newer, *(dask(version) for version in versions.DASK), *own]
 
 
 def load(images: Sequence[Image], containerd: Path) -> None:

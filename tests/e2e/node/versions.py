@@ -24,6 +24,9 @@ DASK = (OLDEST_DASK, NEWEST_DASK)
 
 DASK_IMAGE = "ghcr.io/dask/dask"
 RAPIDS_IMAGE = "nvcr.io/nvidia/rapidsai/base:25.04-cuda12.8-py3.12"
+NEWEST_RAPIDS_IMAGE = "dask-gpu-k8s.local/rapids:newest-dask"
+"""A stand-in with the newest Dask, which no longer has ``dask-scheduler``."""
+
 PAUSE_IMAGE = "dask-gpu-k8s.local/pause:1"
 
 GPUS = 8

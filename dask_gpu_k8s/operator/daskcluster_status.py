@@ -114,9 +114,17 @@ def _scheduler_ready(seen: Observed) -> tuple[str, str, str]:
 def _workers_ready(seen: Observed) -> tuple[str, str, str]:
     counts = _counts(seen)
     text = f"{counts['readyWorkers']} of {counts['desiredWorkers']} workers are ready."
-    if seen.is_own(seen.default_group) and counts["readyWorkers"] >= counts["desiredWorkers"]:
+    if not (seen.is_own(seen.default_group) and all(map(_is_counted, seen.groups))):
+        return "False", "WorkersPending", "The workers are not counted yet."
+    if counts["readyWorkers"] >= counts["desiredWorkers"]:
         return "True", "WorkersReady", text
     return "False", "WorkersPending", text
+
+
+def _is_counted(group: Manifest) -> bool:
+    """Say whether a group's status speaks of the number of workers that is asked for now."""
+    observed = (group.get("status") or {}).get("observedGeneration")
+    return bool(observed == group["metadata"].get("generation"))
 
 
 def _notes(seen: Observed, accepted: Manifest, ready: Manifest) -> tuple[Note, ...]:

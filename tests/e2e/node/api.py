@@ -56,8 +56,12 @@ class Api:
     ) -> tuple[http.client.HTTPSConnection, http.client.HTTPResponse]:
         connection = http.client.HTTPSConnection(self.address, 6443, context=self.context, timeout=timeout)
         headers = {"Content-Type": "application/merge-patch+json"} if body is not None else {}
-        connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
-        response = connection.getresponse()
-        if response.status >= 400:
-            raise Refused(response.status, response.read().decode(errors="replace"))
+        try:
+            connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise Refused(response.status, response.read().decode(errors="replace"))
+        except BaseException:
+            connection.close()
+            raise
         return connection, response

@@ -36,8 +36,7 @@ with KubeCluster(name="shrinking", n_workers=5) as cluster:
         mine = [address for address, name in addresses.items() if "-default-" in name]
         others = [address for address, name in addresses.items() if "-other-" in name]
         assert (len(mine), len(others)) == (5, 2), addresses
-        where = {"allow_other_workers": True, "pure": False}
-        futures = [client.submit(make, i, workers=[mine[i % 5]], **where) for i in range(40)]
+        futures = [client.submit(make, i, workers=[mine[i % 5]], pure=False) for i in range(40)]
         wait(futures)
         before = client.has_what()
         assert all(before[address] for address in mine), "there is data on every worker of the group"

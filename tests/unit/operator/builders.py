@@ -138,7 +138,13 @@ def parts_of(cluster: dict[str, Any], *, ready: bool = True) -> dict[str, Any]:
     """Return the parts of a complete cluster, by their field in `daskcluster.Observed`."""
     status = {"conditions": [{"type": "Ready", "status": str(ready)}], "phase": "Running"}
     group = stored(
-        make_default_group(cluster), "u-group", desiredReplicas=2, readyReplicas=2, replicas=2, selector="a=b"
+        make_default_group(cluster),
+        "u-group",
+        desiredReplicas=2,
+        readyReplicas=2,
+        replicas=2,
+        selector="a=b",
+        observedGeneration=1,
     )
     return {
         "scheduler": stored(make_scheduler_pod(cluster), "u-scheduler", **status),

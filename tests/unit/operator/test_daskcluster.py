@@ -11,7 +11,7 @@ from dask_gpu_k8s.kube.frozen import freeze
 from dask_gpu_k8s.operator.actions import Create, Delete, Outcome, Patch, Plan
 from dask_gpu_k8s.operator.daskcluster import Observed, plan
 from dask_gpu_k8s.operator.daskcluster_status import conclude
-from tests.unit.operator.builders import NOW, a_cluster, ago, parts_of
+from tests.unit.operator.builders import NOW, a_cluster, a_group, ago, parts_of
 
 
 def whole(cluster: dict[str, Any] | None = None, **changes: Any) -> Observed:
@@ -199,9 +199,18 @@ def test_status_of_a_running_cluster():
 
 
 def test_workers_of_all_groups_are_counted():
-    groups = [{"status": {"desiredReplicas": 2, "readyReplicas": 1, "pendingReplicas": 1}}] * 2 + [{}]
+    counted = {"desiredReplicas": 2, "readyReplicas": 1, "pendingReplicas": 1, "observedGeneration": 1}
+    groups = [a_group(2, **counted), a_group(2, **counted), a_group()]
     status = conclude(whole(groups=groups), Plan(), [], NOW).status
     assert (status["desiredWorkers"], status["readyWorkers"], status["pendingWorkers"]) == (4, 2, 2)
+
+
+@pytest.mark.parametrize("observed", [{}, {"observedGeneration": 0}])
+def test_workers_that_nobody_has_counted_are_not_ready(observed):
+    groups = [a_group(2, desiredReplicas=0, readyReplicas=0, **observed)]
+    status = conclude(whole(groups=groups), Plan(), [], NOW).status
+    ready = next(item for item in status["conditions"] if item["type"] == "WorkersReady")
+    assert (ready["status"], ready["reason"]) == ("False", "WorkersPending")
 
 
 def test_what_has_not_changed_is_said_in_the_same_words_and_told_once():

@@ -111,7 +111,7 @@ class Stage:
 async def on_stage(kube: KubeClient, name: str) -> AsyncIterator[Stage]:
     """Start a scheduler and a client."""
     async with (
-        Scheduler(host=LOCALHOST, port=0, dashboard=False) as scheduler,
+        Scheduler(host=LOCALHOST, port=0, dashboard_address=":0") as scheduler,
         Client(scheduler.address, asynchronous=True) as client,
     ):
         stage = Stage(kube, name, scheduler, client)

@@ -229,7 +229,10 @@ def network_errors(request: str) -> Iterator[None]:
 
 
 async def _refusal(response: aiohttp.ClientResponse, request: str) -> ApiError:
-    raw = await response.content.read(MAX_ERROR_BYTES)
+    raw = bytearray()
+    # One read gives what has come so far, and a long refusal comes in several pieces.
+    while piece := await response.content.read(MAX_ERROR_BYTES - len(raw)):
+        raw += piece
     text = raw.decode("utf-8", "replace")
     try:
         body: object = json.loads(text)

@@ -152,6 +152,21 @@ async def test_an_answer_that_is_not_from_kubernetes():
             await kube.get(POD, "p")
 
 
+async def test_a_refusal_that_comes_in_pieces():
+    async def refuse(request):
+        answer = web.StreamResponse(status=422)
+        await answer.prepare(request)
+        for piece in (b'{"kind": "Status", "reason": "Invalid", ', b'"message": "too ', b'long"}'):
+            await answer.write(piece)
+            await asyncio.sleep(0.05)
+        return answer
+
+    async with serve(refuse) as config, KubeClient.connect(config) as kube:
+        with pytest.raises(errors.Invalid) as caught:
+            await kube.create(POD, pod("a", "1"))
+    assert (caught.value.reason, caught.value.message) == ("Invalid", "too long")
+
+
 async def test_a_server_that_does_not_answer(monkeypatch):
     monkeypatch.setattr(session, "ANSWER_SECONDS", 0.2)
 

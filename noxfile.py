@@ -5,6 +5,7 @@ Every session sets itself up from nothing but Python; environments live outside 
 
 import hashlib
 import os
+import runpy
 from pathlib import Path
 
 import nox
@@ -66,6 +67,16 @@ def e2e(session: nox.Session) -> None:
     scenarios = [f"tests/integration/{folder}" for folder in ("scenarios", "api_server", "forwarding")]
     options = ["-o", f"cache_dir={CACHE / 'pytest'}", "--kubernetes", "embedded,real", "--timeout", "600"]
     session.run("pytest", *options, *(session.posargs or [*scenarios, "tests/e2e"]))
+
+
+@nox.session(name="e2e-versions")
+def e2e_versions(session: nox.Session) -> None:
+    """Run the contract of the API on the API servers alone of the oldest and of the newest Kubernetes."""
+    set_up(session, ".[test]")
+    versions = runpy.run_path(str(ROOT / "tests" / "e2e" / "node" / "versions.py"))
+    kinds = f"api-{versions['OLDEST_KUBERNETES']},api-{versions['NEWEST_KUBERNETES']}"
+    options = ["-o", f"cache_dir={CACHE / 'pytest'}", "--kubernetes", kinds, "--timeout", "600"]
+    session.run("pytest", *options, *(session.posargs or ["tests/integration/api_server"]))
 
 
 @nox.session

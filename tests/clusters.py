@@ -1,4 +1,4 @@
-"""The two kinds of Kubernetes that scenarios run on, and the table that compares them."""
+"""The kinds of Kubernetes that tests run on, and the table that compares them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE, crds, operator_manife
 
 ROOT = Path(__file__).parent.parent
 EMBEDDED, REAL = "embedded", "real"
+API_ALONE = "api-"
+"""Begins the name of an API server without controllers and nodes; a release follows: ``api-1.31.14``."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,15 @@ def real() -> Iterator[Path]:
         yield node.kubeconfig
 
 
+@contextlib.contextmanager
+def api_alone(kind: str) -> Iterator[Path]:
+    """Start etcd and the API server of the release that the kind names; yield its kubeconfig."""
+    from tests.e2e.node import ControlPlane
+
+    with ControlPlane(kind.removeprefix(API_ALONE)) as server:
+        yield server.kubeconfig
+
+
 def install_operator(kubectl: str, kubeconfig: Path) -> None:
     """Install the operator for all namespaces, as a user would, and wait until it is ready."""
     for words in (
@@ -81,31 +92,43 @@ def gpus_of(kubectl: str, kubeconfig: Path) -> int:
 class Comparison:
     """Seconds of every scenario on every kind of cluster, as a table at the end of a run."""
 
+    kinds: list[str]
     seconds: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     alone: dict[str, str] = field(default_factory=dict)
     """Scenarios that run on one kind, with the reason."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Tests that an API server alone cannot pass, with what they need."""
 
     def add(self, report: Any) -> None:
         """Take note of a phase of a test."""
         name, bracket, parameters = report.nodeid.partition("[")
-        given = parameters.rstrip("]").split("-")
-        kind = next((kind for kind in (EMBEDDED, REAL) if kind in given), None)
+        given = f"-{parameters.removesuffix(']')}-"
+        kind = next((kind for kind in self.kinds if f"-{kind}-" in given), None)
         if not bracket or kind is None:
             return
-        given.remove(kind)
-        scenario = name.removeprefix("tests/") + (f"[{'-'.join(given)}]" if given else "")
+        rest = given.replace(f"-{kind}-", "-", 1)[1:-1]
+        scenario = name.removeprefix("tests/") + (f"[{rest}]" if rest else "")
         times = self.seconds[scenario]
         times[kind] = times.get(kind, 0.0) + report.duration
 
     def lines(self) -> Iterator[str]:
-        """Write the table and the counts."""
-        width = max(map(len, self.seconds))
-        yield f"{'scenario':{width}}  {EMBEDDED:>9}  {REAL:>9}"
-        for scenario, times in sorted(self.seconds.items()):
-            cells = [f"{times[kind]:9.2f}" if kind in times else f"{'-':>9}" for kind in (EMBEDDED, REAL)]
-            yield f"{scenario:{width}}  {cells[0]}  {cells[1]}"
-        both = [scenario for scenario, times in self.seconds.items() if len(times) == 2]
-        contract = sum("api_server/" in scenario for scenario in both)
-        yield f"on both: {len(both) - contract} scenarios, {contract} contract tests of the API"
+        """Write the table and the counts; of one kind, only what was left out."""
+        if len(self.kinds) > 1:
+            yield from self._table()
         for scenario, reason in sorted(self.alone.items()):
             yield f"on one alone: {scenario}: {reason}"
+        if self.left_out:
+            yield f"left out on an API server alone: {len(self.left_out)}"
+        for test, need in sorted(self.left_out.items()):
+            yield f"    {test}: {need}"
+
+    def _table(self) -> Iterator[str]:
+        width = max(map(len, self.seconds), default=0)
+        yield "  ".join([f"{'scenario':{width}}", *(f"{kind:>11}" for kind in self.kinds)])
+        for scenario, times in sorted(self.seconds.items()):
+            cells = [f"{times[kind]:11.2f}" if kind in times else f"{'-':>11}" for kind in self.kinds]
+            yield "  ".join([f"{scenario:{width}}", *cells])
+        everywhere = [scenario for scenario, times in self.seconds.items() if len(times) == len(self.kinds)]
+        contract = sum("api_server/" in scenario for scenario in everywhere)
+        where = "both" if len(self.kinds) == 2 else f"all {len(self.kinds)}"
+        yield f"on {where}: {len(everywhere) - contract} scenarios, {contract} contract tests of the API"

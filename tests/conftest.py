@@ -17,7 +17,7 @@ import hypothesis
 import pytest
 
 from tests import clusters
-from tests.clusters import EMBEDDED, REAL, Cluster, Comparison
+from tests.clusters import API_ALONE, EMBEDDED, REAL, Cluster, Comparison
 
 BIN = Path(sys.executable).parent
 KUBECTL = shutil.which("kubectl", path=f"{BIN}{os.pathsep}{os.environ['PATH']}")
@@ -107,27 +107,52 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kubernetes",
         default=EMBEDDED,
-        help="what scenarios run on: embedded (default), real, or embedded,real. A real one is that of "
-        "DASK_K8S_E2E_KUBECONFIG, else a node is built and started.",
+        help="what tests run on: embedded (default), real, api-VERSION, or several with commas between. "
+        "A real one is that of DASK_K8S_E2E_KUBECONFIG, else a node is built and started. On api-1.31.14, say, "
+        "run the contract tests of the API that need no more than etcd and the API server of that release.",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only(kind, reason): run on one kind of Kubernetes alone, and why")
-    config.comparison = Comparison()
+    config.addinivalue_line("markers", "needs(what): cannot pass on an API server alone, for want of this")
+    config.comparison = Comparison(config.getoption("--kubernetes").split(","))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run whatever uses a cluster once on each kind that is asked for."""
-    kinds = metafunc.config.getoption("--kubernetes").split(",")
+    kinds = metafunc.config.comparison.kinds
     if only := metafunc.definition.get_closest_marker("only"):
         kind, reason = only.args
         kinds = [kind] if kind in kinds else []
         metafunc.config.comparison.alone[metafunc.definition.nodeid.removeprefix("tests/")] = (
             f"{kind}: {reason}"
         )
+    # `world` is the contract of the API; whatever else uses a cluster runs Pods in it.
+    if "world" not in metafunc.fixturenames:
+        kinds = [kind for kind in kinds if not kind.startswith(API_ALONE)]
     for fixture in {"dask_cluster", "api_cluster"} & set(metafunc.fixturenames):
         metafunc.parametrize(fixture, kinds, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what an API server alone cannot do; the summary says what and why."""
+    comparison = config.comparison
+    nothing_else = all(kind.startswith(API_ALONE) for kind in comparison.kinds)
+    left_out = []
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        needs = item.get_closest_marker("needs")
+        if str(parameters.get("api_cluster", "")).startswith(API_ALONE):
+            need = needs.args[0] if needs else None
+        else:
+            need = "the embedded server or a node" if nothing_else else None
+        if need:
+            left_out.append(item)
+            comparison.left_out[item.nodeid.removeprefix("tests/")] = need
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")
@@ -173,14 +198,14 @@ def kubernetes(dask_cluster: Cluster, request: pytest.FixtureRequest) -> Iterato
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Compare the kinds of Kubernetes, where a run had more than one."""
-    if "," not in config.getoption("--kubernetes"):
+    """Compare the kinds of Kubernetes, where a run had more than one or left something out."""
+    if len(config.comparison.kinds) == 1 and not config.comparison.left_out:
         return
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 config.comparison.add(report)
-    terminalreporter.section("seconds on each kind of Kubernetes")
+    terminalreporter.section("kinds of Kubernetes, and seconds on each")
     for line in config.comparison.lines():
         terminalreporter.write_line(line)
 

@@ -1,6 +1,7 @@
 """The same contract for the embedded API server and for a real one.
 
-``pytest --kubernetes=real tests/integration/api_server`` runs it on a real one; see ``tests/conftest.py``.
+``pytest --kubernetes=real tests/integration/api_server`` runs it on a real one, and
+``--kubernetes=api-1.31.14`` on the API server of that release alone; see ``tests/conftest.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from dask_gpu_k8s.api.resources import CRD, NAMESPACE, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import NotFound
-from tests.clusters import REAL
+from tests import clusters
+from tests.clusters import API_ALONE, EMBEDDED, REAL
 from tests.integration.api_server.embedded import embedded_api_server
 from tests.integration.api_server.gadgets import gadget_crd, gadget_resource
 
@@ -40,13 +42,16 @@ class World:
 @pytest.fixture(scope="session")
 def api_cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, bool]]:
-    """Give an API server: its kubeconfig, and whether it is a real one."""
+) -> Iterator[tuple[Path, str]]:
+    """Give an API server: its kubeconfig, and its kind."""
     if request.param == REAL:
-        yield request.getfixturevalue("real_kubeconfig"), True
-        return
-    with embedded_api_server(tmp_path_factory.mktemp("api-server")) as path:
-        yield path, False
+        yield request.getfixturevalue("real_kubeconfig"), REAL
+    elif request.param.startswith(API_ALONE):
+        with clusters.api_alone(request.param) as path:
+            yield path, request.param
+    else:
+        with embedded_api_server(tmp_path_factory.mktemp("api-server")) as path:
+            yield path, EMBEDDED
 
 
 async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:
@@ -69,9 +74,11 @@ async def gone(kube: KubeClient, resource: Resource, name: str, namespace: str |
     return False
 
 
-async def _prepare(kubeconfig: Path, namespace: str, group: str) -> None:
+async def _prepare(kubeconfig: Path, namespace: str, group: str, *, controllers: bool) -> None:
     async with KubeClient.connect(kubeconfig) as kube:
         await kube.create(NAMESPACE, {"metadata": {"name": namespace}})
+        if not controllers:
+            await kube.create(SERVICE_ACCOUNT, {"metadata": {"name": "default"}}, namespace)
         await kube.create(CRD, gadget_crd(group))
 
         async def established() -> bool:
@@ -101,12 +108,12 @@ async def _clean(kubeconfig: Path, namespace: str, group: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def world(api_cluster: tuple[Path, bool]) -> Iterator[World]:
-    kubeconfig, real = api_cluster
+def world(api_cluster: tuple[Path, str]) -> Iterator[World]:
+    kubeconfig, kind = api_cluster
     mark = secrets.token_hex(3)
     namespace, group = f"contract-{mark}", f"c{mark}.example.com"
-    asyncio.run(_prepare(kubeconfig, namespace, group))
-    yield World(kubeconfig, namespace, gadget_resource(group), real)
+    asyncio.run(_prepare(kubeconfig, namespace, group, controllers=not kind.startswith(API_ALONE)))
+    yield World(kubeconfig, namespace, gadget_resource(group), kind != EMBEDDED)
     asyncio.run(_clean(kubeconfig, namespace, group))
 
 

@@ -30,7 +30,7 @@ async def test_custom_kinds_and_leases_are_updated_with_a_version(
     world: World, kube: KubeClient, gadgets: Resource, ask: Ask, name: str
 ) -> None:
     await kube.create(gadgets, gadget(gadgets, name))
-    with pytest.raises(Invalid, match=r"metadata.resourceVersion: Invalid value: 0: must be specified"):
+    with pytest.raises(Invalid, match=r"metadata.resourceVersion: Invalid value: 0(x0)?: must be specified"):
         await ask("PUT", path_of(world, gadgets, name), gadget(gadgets, name))
     lease: Manifest = {"metadata": {"name": name}, "spec": {"holderIdentity": "a"}}
     await kube.create(LEASE, lease)
@@ -77,7 +77,8 @@ async def test_the_rest_of_a_pod_does_not_change(kube: KubeClient, name: str) ->
         POD, name, {"spec": {"containers": [{"name": "main", "image": "example/app:2"}]}}, kind="strategic"
     )
     assert changed["spec"]["containers"][0]["image"] == "example/app:2"
-    assert changed["metadata"]["generation"] == 2
+    # Pods have none in Kubernetes 1.31.
+    assert changed["metadata"].get("generation", 2) == 2
     with pytest.raises(Invalid, match="pod updates may not change fields other than") as caught:
         await kube.patch(POD, name, {"spec": {"restartPolicy": "Never"}})
     assert causes(caught.value)["spec"] == "FieldValueForbidden"

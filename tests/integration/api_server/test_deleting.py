@@ -18,6 +18,9 @@ from tests.integration.api_server.conftest import (
 )
 from tests.integration.api_server.gadgets import config_map, gadget, owner, pod, service
 
+GARBAGE_COLLECTION = pytest.mark.needs("controllers: garbage collection")
+NAMESPACE_DELETION = pytest.mark.needs("controllers: deletion of namespaces")
+
 
 async def test_the_answer_to_a_deletion(kube: KubeClient, gadgets: Resource, name: str) -> None:
     made = await kube.create(gadgets, gadget(gadgets, name))
@@ -91,6 +94,7 @@ async def test_a_finalizer_holds_an_object(kube: KubeClient, gadgets: Resource, 
     assert await gone(kube, gadgets, name)
 
 
+@GARBAGE_COLLECTION
 async def test_dependents_go_with_their_owner(kube: KubeClient, gadgets: Resource, name: str) -> None:
     parent = await kube.create(gadgets, gadget(gadgets, name))
     child = await kube.create(CONFIGMAP, config_map(name, ownerReferences=[owner(parent)]))
@@ -103,6 +107,7 @@ async def test_dependents_go_with_their_owner(kube: KubeClient, gadgets: Resourc
     await eventually(all_gone)
 
 
+@GARBAGE_COLLECTION
 async def test_a_dependent_of_two_stays_with_the_other(
     kube: KubeClient, gadgets: Resource, name: str
 ) -> None:
@@ -117,6 +122,7 @@ async def test_a_dependent_of_two_stays_with_the_other(
     await eventually(one_left)
 
 
+@GARBAGE_COLLECTION
 async def test_what_has_no_owner_any_more_goes(kube: KubeClient, gadgets: Resource, name: str) -> None:
     parent = await kube.create(gadgets, gadget(gadgets, name))
     await kube.delete(gadgets, name)
@@ -124,6 +130,7 @@ async def test_what_has_no_owner_any_more_goes(kube: KubeClient, gadgets: Resour
     await eventually(lambda: gone(kube, CONFIGMAP, name))
 
 
+@GARBAGE_COLLECTION
 async def test_orphans_stay(kube: KubeClient, gadgets: Resource, name: str) -> None:
     parent = await kube.create(gadgets, gadget(gadgets, name))
     await kube.create(CONFIGMAP, config_map(name, ownerReferences=[owner(parent)]))
@@ -132,6 +139,7 @@ async def test_orphans_stay(kube: KubeClient, gadgets: Resource, name: str) -> N
     assert "ownerReferences" not in (await kube.get(CONFIGMAP, name))["metadata"]
 
 
+@GARBAGE_COLLECTION
 async def test_in_the_foreground_dependents_go_first(kube: KubeClient, gadgets: Resource, name: str) -> None:
     parent = await kube.create(gadgets, gadget(gadgets, name))
     reference = owner(parent, blockOwnerDeletion=True)
@@ -150,6 +158,7 @@ async def test_in_the_foreground_dependents_go_first(kube: KubeClient, gadgets: 
     await eventually(lambda: gone(kube, gadgets, name))
 
 
+@NAMESPACE_DELETION
 async def test_a_namespace_takes_all_along(kube: KubeClient, gadgets: Resource, name: str) -> None:
     made = await kube.create(NAMESPACE, {"metadata": {"name": name}})
     assert made["status"]["phase"] == "Active"

@@ -10,7 +10,7 @@ import pytest
 
 from dask_gpu_k8s.api.resources import CONFIGMAP, POD, Resource
 from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.errors import Gone, ServerError
+from dask_gpu_k8s.kube.errors import Gone, Invalid, ServerError
 from tests.integration.api_server.conftest import Ask, World, path_of
 from tests.integration.api_server.gadgets import config_map, gadget, pod
 
@@ -68,9 +68,10 @@ async def test_an_object_enters_and_leaves_a_selection(kube: KubeClient, name: s
     assert [event["type"] for event in events] == ["ADDED", "MODIFIED", "DELETED"]
 
 
-async def test_a_version_that_is_too_old_is_gone(kube: KubeClient) -> None:
+async def test_a_version_that_is_too_old_is_gone(kube: KubeClient, gadgets: Resource) -> None:
+    # A kind that is younger than the server: the beginning of Pods may be in the memory of a young server.
     with pytest.raises(Gone) as caught:
-        await take(kube, POD, 1, resource_version="1")
+        await take(kube, gadgets, 1, resource_version="1")
     assert caught.value.reason == "Expired"
     assert caught.value.message.startswith("too old resource version: 1 (")
 
@@ -98,8 +99,13 @@ async def test_initial_events_end_with_a_mark(world: World, kube: KubeClient, as
         f"?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
         f"&timeoutSeconds=1&labelSelector=app%3D{name}"
     )
-    async with kube._transport.stream("GET", path_of(world, CONFIGMAP) + query, "watch") as response:
-        text = await response.text()
+    try:
+        async with kube._transport.stream("GET", path_of(world, CONFIGMAP) + query, "watch") as response:
+            text = await response.text()
+    except Invalid as refusal:
+        text = refusal.message
+    if "unless the WatchList feature gate is enabled" in text:
+        pytest.skip("this release of Kubernetes does not have it yet")
     if "RequestWatchProgress is disabled" in text:
         pytest.skip("the etcd of this cluster is too old for it")
     lines = text.splitlines()

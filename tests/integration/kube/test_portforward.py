@@ -92,9 +92,9 @@ async def start(kube, namespace, name):
 
 
 @pytest.fixture
-async def kube(kubeconfig):
+async def kube(dask_cluster):
     """Give a client whose namespace is new and holds a Pod "one" that listens."""
-    async with KubeClient.connect(kubeconfig) as kube:
+    async with KubeClient.connect(dask_cluster.kubeconfig) as kube:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "forward-"}}
         kube.namespace = (await kube.create(NAMESPACE, namespace))["metadata"]["name"]
         await start(kube, kube.namespace, "one")

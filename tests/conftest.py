@@ -108,8 +108,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kubernetes",
         default=EMBEDDED,
         help="what tests run on: embedded (default), real, api-VERSION, or several with commas between. "
-        "A real one is that of DASK_K8S_E2E_KUBECONFIG, else a node is built and started. On api-1.31.14, say, "
-        "run the contract tests of the API that need no more than etcd and the API server of that release.",
+        "A real one is that of DASK_K8S_E2E_KUBECONFIG, else a node is built and started. On api-1.31.14 "
+        "run those contract tests of the API that need no more than etcd and the API server of that release.",
     )
 
 

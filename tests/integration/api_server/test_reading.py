@@ -82,7 +82,7 @@ async def test_queries_that_make_no_sense(world: World, ask: Ask, query: str) ->
 
 async def test_a_version_that_is_no_number(world: World, ask: Ask) -> None:
     # Kubernetes 1.31 takes it for an error of its own.
-    with pytest.raises((BadRequest, ServerError), match="resourceVersion: Invalid value"):
+    with pytest.raises((BadRequest, ServerError), match='Invalid value: "new"'):
         await ask("GET", f"{path_of(world, POD)}?resourceVersion=new")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -182,19 +183,26 @@ def dask_cluster(request: pytest.FixtureRequest, stand_ins: Path) -> Iterator[Cl
 _numbers = itertools.count(1)
 
 
-@pytest.fixture
-def kubernetes(dask_cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Kubernetes]:
-    """Give the test a namespace of its own, and explain that namespace if the test fails."""
+@contextlib.contextmanager
+def namespace_in(cluster: Cluster) -> Iterator[Kubernetes]:
+    """Make a namespace in a cluster, for as long as the block lasts."""
     name = f"test-{os.getpid()}-{next(_numbers)}"
-    kubernetes = Kubernetes(dask_cluster.kubeconfig, name, dask_cluster.kind, dask_cluster.gpus)
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kubernetes.namespace}}
+    kubernetes = Kubernetes(cluster.kubeconfig, name, cluster.kind, cluster.gpus)
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     kubernetes.kubectl("create", "-f", "-", stdin=json.dumps(namespace))
     # Until it is there, Pods are refused.
     kubernetes.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s")
     yield kubernetes
-    if getattr(request.node, "failed", False):
-        print(kubernetes.explain())
-    kubernetes.kubectl("delete", "namespace", kubernetes.namespace, "--wait=false")
+    kubernetes.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def kubernetes(dask_cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Kubernetes]:
+    """Give the test a namespace of its own, and explain that namespace if the test fails."""
+    with namespace_in(dask_cluster) as kubernetes:
+        yield kubernetes
+        if getattr(request.node, "failed", False):
+            print(kubernetes.explain())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -49,7 +49,7 @@ class Reflector:
     on_change : callable, optional
         Called after each change of the store.
     silence_seconds : float, optional
-        How long a watch may be silent before its connection counts as dead.
+        How long a watch may be silent before it is opened anew.
 
     Attributes
     ----------
@@ -130,6 +130,7 @@ class Reflector:
             fields=self._fields,
             resource_version=self._version,
             silence_seconds=self._silence,
+            opened=self._heard,
         )
         async with contextlib.aclosing(events):
             async for event in events:
@@ -139,7 +140,6 @@ class Reflector:
                 if event["type"] != "BOOKMARK":
                     useful = True
                     self._apply(event)
-        self._heard()
         return useful or time.monotonic() - started >= SHORT_WATCH_SECONDS
 
     def _apply(self, event: Manifest) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -23,7 +24,10 @@ WATCH_SECONDS = (240.0, 480.0)
 """How long the server is asked to keep a watch open: drawn anew, so that many do not end together."""
 
 SILENCE_SECONDS = 90.0
-"""A server sends a bookmark about every minute; a watch silent for longer is taken for dead."""
+"""A server sends a bookmark about every minute; a watch silent for longer may be dead, and is opened anew.
+
+It need not be dead: a server sends none for a kind of which it has never seen an object.
+"""
 
 
 class Streams:
@@ -50,8 +54,11 @@ class Streams:
         resource_version: str | None = None,
         timeout_seconds: float | None = None,
         silence_seconds: float = SILENCE_SECONDS,
+        opened: Callable[[], None] | None = None,
     ) -> AsyncGenerator[Manifest, None]:
         """Follow the changes of a kind's objects, bookmarks included, until the server ends the watch.
+
+        A watch that falls silent ends likewise.
 
         Use it in ``contextlib.aclosing``, so that leaving the loop closes the connection.
 
@@ -68,7 +75,9 @@ class Streams:
         timeout_seconds : float, optional
             When the server is to end the watch; by default drawn from 4 to 8 minutes.
         silence_seconds : float, optional
-            After how long without any event the connection counts as dead.
+            After how long without any event the watch ends.
+        opened : callable, optional
+            Called when the server has accepted the watch: it is there, even if nothing happens.
 
         Yields
         ------
@@ -82,7 +91,7 @@ class Streams:
         ApiError
             If the server refuses or fails, at first or later.
         Unreachable
-            If it does not answer, falls silent, or the connection is cut.
+            If it does not answer, or the connection is cut.
         """
         namespace = namespace or self.namespace
         params: dict[str, Param | None] = {
@@ -95,7 +104,7 @@ class Streams:
         }
         path = urls.resource_path(resource, namespace) + urls.query(params)
         what = urls.describe("watch", resource, namespace, None, None)
-        async with contextlib.aclosing(self._stream_lines(path, what, silence_seconds)) as lines:
+        async with contextlib.aclosing(self._stream_lines(path, what, silence_seconds, opened)) as lines:
             async for line in lines:
                 yield _event(line, what)
 
@@ -181,16 +190,28 @@ class Streams:
         what = urls.describe("connect to", resource, namespace, name, sub)
         return await self._transport.websocket(path, what, protocols)
 
-    async def _stream_lines(self, path: str, what: str, silence: float | None) -> AsyncGenerator[bytes, None]:
-        """Yield the lines of an answer that may go on for ever."""
+    async def _stream_lines(
+        self, path: str, what: str, silence: float | None, opened: Callable[[], None] | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the lines of an answer that may go on for ever, until it ends or falls silent."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence)
         splitter = Lines()
         async with self._transport.stream("GET", path, what, timeout=timeout) as response:
-            async for piece in response.content.iter_any():
+            if opened is not None:
+                opened()
+            while piece := await _read_piece(response):
                 for line in splitter.feed(piece):
                     yield line
         if splitter.rest():
             yield splitter.rest()
+
+
+async def _read_piece(response: aiohttp.ClientResponse) -> bytes:
+    """Return what comes next; nothing at the end, or if nothing comes in time."""
+    try:
+        return await response.content.readany()
+    except asyncio.TimeoutError:
+        return b""
 
 
 def _event(line: bytes, what: str) -> Manifest:

@@ -181,6 +181,16 @@ async def test_a_silent_connection_counts_as_dead():
         assert follower.requests[2].query["resourceVersion"] == "5"
 
 
+async def test_a_kind_of_which_nothing_is_ever_heard_is_not_taken_for_lost():
+    """Kubernetes sends no bookmarks for it; that the server accepts each new watch is news enough."""
+    async with follow(lists("5"), watches(hold=True), silence_seconds=0.1) as follower:
+        await follower.asked(3)
+        then = time.monotonic()
+        await follower.asked(5)
+        assert follower.reflector.last_contact > then
+        assert follower.reflector.last_error is None
+
+
 async def test_a_server_that_ends_every_watch_at_once_is_not_stormed():
     async with follow(lists("5"), watches()) as follower:
         await asyncio.sleep(1.0)

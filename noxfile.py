@@ -25,6 +25,7 @@ def set_up(session: nox.Session, *requirements: str) -> None:
     """Install the project as a user would, and keep caches out of the repository."""
     session.install(*requirements)
     session.env["RUFF_CACHE_DIR"] = str(CACHE / "ruff")
+    session.env["HYPOTHESIS_STORAGE_DIRECTORY"] = str(CACHE / "hypothesis")
     session.env["MYPY_CACHE_DIR"] = str(CACHE / "mypy")
     # A user's own cluster must never be touched by a chore.
     session.env["KUBECONFIG"] = os.devnull

@@ -6,6 +6,7 @@ Every session sets itself up from nothing but Python; environments live outside 
 import hashlib
 import os
 import runpy
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -18,7 +19,9 @@ nox.options.envdir = str(CACHE / f"nox-{hashlib.sha256(str(ROOT).encode()).hexdi
 nox.options.sessions = ["lint", "tests", "tests-oldest"]
 nox.options.error_on_external_run = True
 
-OLDEST_DASK = "2025.2.0"  # RAPIDS 25.04 pins it
+OLDEST_DASK = ("dask==2025.2.0", "distributed==2025.2.0")  # RAPIDS 25.04 pins it
+# Four at a time, since tests mostly wait for processes to come up and go.
+SIDE_BY_SIDE = ("-n", "4", "--dist", "worksteal", "--durations", "10")
 
 
 def set_up(session: nox.Session, *requirements: str) -> None:
@@ -31,10 +34,9 @@ def set_up(session: nox.Session, *requirements: str) -> None:
     session.env["KUBECONFIG"] = os.devnull
 
 
-def run_pytest(session: nox.Session) -> None:
-    """Run the tests; four at a time, since they mostly wait for processes to come up and go."""
-    options = ["-o", f"cache_dir={CACHE / 'pytest'}", "-n", "4", "--dist", "worksteal", "--durations", "10"]
-    session.run("pytest", *options, *session.posargs)
+def run_pytest(session: nox.Session, options: Sequence[str], what: Sequence[str] = ()) -> None:
+    """Run the tests that the caller names, else `what`."""
+    session.run("pytest", "-o", f"cache_dir={CACHE / 'pytest'}", *options, *(session.posargs or what))
 
 
 @nox.session
@@ -48,14 +50,14 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run unit and integration tests on the newest Dask."""
     set_up(session, ".[test]")
-    run_pytest(session)
+    run_pytest(session, SIDE_BY_SIDE)
 
 
 @nox.session(name="tests-oldest")
 def tests_oldest(session: nox.Session) -> None:
     """Run the same tests on the oldest Dask that is supported."""
-    set_up(session, ".[test]", f"dask=={OLDEST_DASK}", f"distributed=={OLDEST_DASK}")
-    run_pytest(session)
+    set_up(session, ".[test]", *OLDEST_DASK)
+    run_pytest(session, SIDE_BY_SIDE)
 
 
 @nox.session
@@ -64,10 +66,9 @@ def e2e(session: nox.Session) -> None:
 
     On the oldest Dask, because that is the one in the image that the scenarios name.
     """
-    set_up(session, ".[test]", f"dask=={OLDEST_DASK}", f"distributed=={OLDEST_DASK}")
+    set_up(session, ".[test]", *OLDEST_DASK)
     scenarios = [f"tests/integration/{folder}" for folder in ("scenarios", "api_server", "forwarding")]
-    options = ["-o", f"cache_dir={CACHE / 'pytest'}", "--kubernetes", "embedded,real", "--timeout", "600"]
-    session.run("pytest", *options, *(session.posargs or [*scenarios, "tests/e2e"]))
+    run_pytest(session, ["--kubernetes", "embedded,real", "--timeout", "600"], what=[*scenarios, "tests/e2e"])
 
 
 @nox.session(name="e2e-versions")
@@ -76,8 +77,7 @@ def e2e_versions(session: nox.Session) -> None:
     set_up(session, ".[test]")
     versions = runpy.run_path(str(ROOT / "tests" / "e2e" / "node" / "versions.py"))
     kinds = f"api-{versions['OLDEST_KUBERNETES']},api-{versions['NEWEST_KUBERNETES']}"
-    options = ["-o", f"cache_dir={CACHE / 'pytest'}", "--kubernetes", kinds, "--timeout", "600"]
-    session.run("pytest", *options, *(session.posargs or ["tests/integration/api_server"]))
+    run_pytest(session, ["--kubernetes", kinds, "--timeout", "600"], what=["tests/integration/api_server"])
 
 
 @nox.session

@@ -36,6 +36,11 @@ def moment(description: str | None = None) -> Manifest:
     return text(description, format="date-time", nullable=True)
 
 
+def flag(description: str | None = None) -> Manifest:
+    """Describe a yes or no. It has no default: what is not given stays out of people's manifests."""
+    return _described({"type": "boolean"}, description)
+
+
 def fields(
     properties: Manifest, *, required: tuple[str, ...] = (), description: str | None = None
 ) -> Manifest:
@@ -83,20 +88,70 @@ def pod_spec() -> Manifest:
 def _cluster_spec() -> Manifest:
     service = _described(for_crd(definition("ServiceSpec")), "The scheduler's Service, as in Kubernetes.")
     scheduler = fields(
-        {"metadata": metadata(), "service": service, "spec": pod_spec()},
+        {
+            "metadata": metadata(),
+            "service": service,
+            "spec": pod_spec(),
+            "podDisruptionBudget": flag("Whether evictions spare the scheduler's Pod; by default they do."),
+            "lossPolicy": text(
+                "What becomes of the cluster when its scheduler is lost: Restart (the default) makes a new "
+                "one, which knows nothing of earlier results; Fail leaves it to people.",
+                enum=["Restart", "Fail"],
+            ),
+        },
         required=("spec", "service"),
         description="The scheduler's Pod and Service.",
     )
     return fields(
         {
             "idleTimeout": count(
-                "Seconds without work after which the cluster is to be deleted; 0: never. Not acted upon.",
-                default=0,
+                "Seconds without work after which the cluster is deleted; 0: never.", default=0
             ),
+            "idleRespectsClients": flag("Whether a connected client counts as work. By default it does not."),
+            "idleRespectsData": flag("Whether results kept in memory count as work. By default they do not."),
+            "ttl": count(
+                "Seconds after which the cluster is deleted unless a client renews its Lease; 0: never."
+            ),
+            "suspend": flag("While true, there is no Pod of this cluster at all; results are lost."),
+            "suspendWorkers": flag(
+                "While true, there are no workers; the scheduler stays, and with it the results that it can "
+                "move to it or compute again."
+            ),
+            "updateStrategy": _update_strategy(),
+            "drainTimeout": _drain_timeout(),
+            "security": flag(
+                "Whether scheduler, workers and clients speak TLS, with certificates of their own."
+            ),
+            "networkPolicy": flag("Whether only the cluster itself and the peers below may reach its Pods."),
             "scheduler": scheduler,
             "worker": _worker("The workers of the default group."),
         },
         required=("scheduler", "worker"),
+    )
+
+
+def _update_strategy() -> Manifest:
+    return fields(
+        {
+            "type": text(
+                "What becomes of running Pods when their template changes. Rolling (the default): workers "
+                "are retired and replaced a few at a time, the scheduler stays; Recreate: all at once, the "
+                "scheduler too; None: only Pods made later are of the new kind.",
+                enum=["None", "Recreate", "Rolling"],
+            ),
+            "maxUnavailable": _described(
+                copy.deepcopy(_INT_OR_STRING),
+                "How many workers of a group Rolling replaces at once: a number or a share such as 25% "
+                "(the default), and at least 1.",
+            ),
+        }
+    )
+
+
+def _drain_timeout() -> Manifest:
+    return count(
+        "Seconds that workers get to hand over the only copy of results before they go without, where all "
+        "of them have to go: scale to 0, rollout, suspend. By default 60."
     )
 
 
@@ -179,6 +234,9 @@ def worker_group() -> Manifest:
         {
             "cluster": text("Name of the DaskCluster, in the same namespace."),
             "worker": _worker("The group's workers."),
+            # Where they are not given here, the cluster's hold.
+            "updateStrategy": _update_strategy(),
+            "drainTimeout": _drain_timeout(),
         },
         required=("cluster", "worker"),
     )
@@ -209,6 +267,24 @@ def job() -> Manifest:
             "job": fields(
                 {"metadata": metadata(), "spec": pod_spec()}, required=("spec",), description="The runner."
             ),
+            "suspend": flag("While true, there is no Pod of this job at all."),
+            "backoffLimit": count(
+                "How often a failed runner is tried again, on a cluster of its own; by default 0."
+            ),
+            "activeDeadlineSeconds": count(
+                "Seconds from its start after which the job has failed.", minimum=1
+            ),
+            "startDeadlineSeconds": count(
+                "Seconds from its creation after which a job whose runner is not running yet has failed.",
+                minimum=1,
+            ),
+            "ttlSecondsAfterFinished": count("Seconds after its end until the job itself is deleted."),
+            "deletionPolicy": _deletion_policy(),
+            "submissionMode": text(
+                "Where the runner runs: in a Pod of its own (Pod, the default) or beside the scheduler in "
+                "its Pod (Sidecar).",
+                enum=["Pod", "Sidecar"],
+            ),
         },
         required=("cluster", "job"),
     )
@@ -225,6 +301,17 @@ def job() -> Manifest:
     return _resource("A program and the Dask cluster that it runs on.", spec, status, _short_name())
 
 
+def _deletion_policy() -> Manifest:
+    def rule(when: str) -> Manifest:
+        return text(
+            f"What goes when the job has {when}: Cluster (the default), only the Workers, so that the "
+            "scheduler can be looked at, or None.",
+            enum=["Cluster", "Workers", "None"],
+        )
+
+    return fields({"onSuccess": rule("succeeded"), "onFailure": rule("failed")})
+
+
 def autoscaler() -> Manifest:
     """Describe DaskAutoscaler."""
     spec = fields(
@@ -232,8 +319,28 @@ def autoscaler() -> Manifest:
             "cluster": text("Name of the DaskCluster, in the same namespace."),
             "maximum": count("The most workers that there may be."),
             "minimum": count("The fewest workers that there may be."),
+            "workerGroup": text(
+                "Name of the DaskWorkerGroup; by default the cluster's own, <cluster>-default."
+            ),
+            "priority": _described(
+                {"type": "integer"},
+                "Of several groups that could do the work, the one with the lowest number grows first and "
+                "shrinks last; by default 0.",
+            ),
+            "resources": _described(
+                {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}},
+                "Dask resources that one worker of the group offers, e.g. GPU: 1. By default they are read "
+                "from its command.",
+            ),
+            "scaleUp": _window("grows: for so long the wish must hold", "0"),
+            "scaleDown": _window("shrinks: the highest wish of so long counts", "60"),
         },
         required=("cluster", "minimum", "maximum"),
     )
     status = _status(desiredReplicas=count(), lastScaleTime=moment())
     return _resource("Bounds between which a Dask cluster grows and shrinks by itself.", spec, status)
+
+
+def _window(what: str, default: str) -> Manifest:
+    seconds = count(f"Seconds before the group {what}; by default {default}.")
+    return fields({"stabilizationWindowSeconds": seconds})

@@ -11,7 +11,6 @@ from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import (
     DASK_RESOURCES,
     DASKCLUSTER,
-    DASKJOB,
     DASKWORKERGROUP,
     POD,
     SERVICE,
@@ -22,35 +21,23 @@ from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.client import ALL_NAMESPACES, KubeClient
 from dask_gpu_k8s.kube.config import in_cluster
 from dask_gpu_k8s.kube.reflector import Reflector
-from dask_gpu_k8s.operator import (
-    daskcluster,
-    daskcluster_status,
-    job,
-    routes,
-    workergroup,
-    workergroup_plan,
-    workergroup_status,
-)
-from dask_gpu_k8s.operator.cache import LiveWorld, StoreCache
-from dask_gpu_k8s.operator.controller import Controller, Kind
-from dask_gpu_k8s.operator.executor import Executor
-from dask_gpu_k8s.operator.expectations import Expectations
-from dask_gpu_k8s.operator.facts import Key
+from dask_gpu_k8s.operator.engine.cache import LiveWorld, StoreCache
+from dask_gpu_k8s.operator.engine.controller import Controller
+from dask_gpu_k8s.operator.engine.executor import Executor
+from dask_gpu_k8s.operator.engine.expectations import Expectations
+from dask_gpu_k8s.operator.engine.facts import Key
+from dask_gpu_k8s.operator.engine.queue import LOW, NORMAL, WorkQueue
+from dask_gpu_k8s.operator.engine.refusals import Refusals
+from dask_gpu_k8s.operator.engine.reporter import Reporter
+from dask_gpu_k8s.operator.engine.routes import concerned
 from dask_gpu_k8s.operator.health import serve_health
-from dask_gpu_k8s.operator.queue import LOW, NORMAL, WorkQueue
-from dask_gpu_k8s.operator.refusals import Refusals
-from dask_gpu_k8s.operator.reporter import Reporter
-from dask_gpu_k8s.operator.scheduler_api import SchedulerApi
-from dask_gpu_k8s.operator.scheduler_link import SchedulerLink
+from dask_gpu_k8s.operator.kinds import KINDS
+from dask_gpu_k8s.operator.schedulers.api import SchedulerApi
+from dask_gpu_k8s.operator.schedulers.link import SchedulerLink
 from dask_gpu_k8s.operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-KINDS = (
-    Kind(DASKCLUSTER, daskcluster.observe, daskcluster.plan, daskcluster_status.conclude),
-    Kind(DASKWORKERGROUP, workergroup.observe, workergroup_plan.plan, workergroup_status.conclude),
-    Kind(DASKJOB, job.observe, job.plan, job.conclude),
-)
 
 STOP_PATIENCE = 5.0
 """Seconds that runs get to end when the operator stops; whatever they leave half done is safe."""
@@ -148,7 +135,7 @@ class Operator:
                 self._schedulers.forget(old["metadata"]["uid"])
         priority = LOW if is_first else NORMAL
         for obj in (old, new):
-            for key in routes.concerned(resource, obj) if obj else ():
+            for key in concerned(resource, obj) if obj else ():
                 self._queue.add(key, priority=priority)
         if resource == DASKCLUSTER and _generation(old) != _generation(new):
             meta = (new or old or {})["metadata"]

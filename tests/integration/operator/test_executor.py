@@ -9,11 +9,11 @@ import pytest
 from dask_gpu_k8s.api.resources import CONFIGMAP, POD
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import NotFound, ServerError, Unreachable
-from dask_gpu_k8s.operator.actions import Create, Delete, LeavingPod, Outcome, Patch, Plan, Retire
-from dask_gpu_k8s.operator.executor import Executor
-from dask_gpu_k8s.operator.expectations import Expectations
-from dask_gpu_k8s.operator.facts import Key, SchedulerAt, SchedulerUnreachable
-from dask_gpu_k8s.operator.scheduler_api import RetireAnswer
+from dask_gpu_k8s.operator.engine.actions import Create, Delete, LeavingPod, Outcome, Patch, Plan, Retire
+from dask_gpu_k8s.operator.engine.executor import Executor
+from dask_gpu_k8s.operator.engine.expectations import Expectations
+from dask_gpu_k8s.operator.engine.facts import Key, SchedulerAt, SchedulerUnreachable
+from dask_gpu_k8s.operator.schedulers.api import RetireAnswer
 
 KEY = Key("DaskWorkerGroup", "ns", "foo")
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from distributed import Client, Scheduler, Worker
 
-from dask_gpu_k8s.operator.facts import SchedulerAt, SchedulerUnreachable
-from dask_gpu_k8s.operator.scheduler_api import SchedulerApi
-from dask_gpu_k8s.operator.scheduler_link import SchedulerLink
+from dask_gpu_k8s.operator.engine.facts import SchedulerAt, SchedulerUnreachable
+from dask_gpu_k8s.operator.schedulers.api import SchedulerApi
+from dask_gpu_k8s.operator.schedulers.link import SchedulerLink
 from tests.integration.operator.conftest import eventually
 
 

@@ -6,18 +6,16 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from dask_gpu_k8s.api import labels, names
-from dask_gpu_k8s.operator.facts import SchedulerAt, WorkerFacts
-from dask_gpu_k8s.operator.objects import (
+from dask_gpu_k8s.operator.engine.facts import SchedulerAt, WorkerFacts
+from dask_gpu_k8s.operator.objects.jobs import make_job_cluster, make_runner_pod
+from dask_gpu_k8s.operator.objects.scheduler import (
     make_cluster_ip_service,
-    make_default_group,
-    make_job_cluster,
-    make_runner_pod,
     make_scheduler_pod,
     make_scheduler_service,
-    make_worker_pod,
 )
-from dask_gpu_k8s.operator.victims import match
-from dask_gpu_k8s.operator.workergroup import Observed
+from dask_gpu_k8s.operator.objects.workers import make_default_group, make_worker_pod
+from dask_gpu_k8s.operator.workergroup.observe import Observed
+from dask_gpu_k8s.operator.workergroup.victims import match
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
 OLD = "2026-01-31T11:00:00Z"

@@ -1,0 +1,89 @@
+"""DaskCluster: what there is of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dask_gpu_k8s.api import names
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD, SERVICE, Resource
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.engine.facts import Key, World
+from dask_gpu_k8s.operator.pods import is_owned_by, is_terminating
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A cluster and what there is of it.
+
+    Attributes
+    ----------
+    cluster : Manifest
+    scheduler, service, cluster_ip_service, default_group : Manifest, optional
+        The objects of the names that it gives them, whoever owns them.
+    groups : sequence of Manifest
+        All its DaskWorkerGroups.
+    cooling : float
+        Seconds for which nothing is made, because the API server has just refused something.
+    """
+
+    cluster: Manifest
+    scheduler: Manifest | None = None
+    service: Manifest | None = None
+    cluster_ip_service: Manifest | None = None
+    default_group: Manifest | None = None
+    groups: Sequence[Manifest] = ()
+    cooling: float = 0.0
+
+    @property
+    def uid(self) -> str:
+        """The cluster's uid."""
+        return str(self.cluster["metadata"]["uid"])
+
+    @property
+    def parts(self) -> list[Manifest]:
+        """Those of its single parts that exist."""
+        parts = (self.scheduler, self.service, self.cluster_ip_service, self.default_group)
+        return [part for part in parts if part is not None]
+
+    def is_leftover(self, part: Manifest) -> bool:
+        """Say whether `part` belongs to an earlier cluster of this name and goes by itself."""
+        owners = part["metadata"].get("ownerReferences") or ()
+        name = self.cluster["metadata"]["name"]
+        return any(
+            (owner.get("kind"), owner.get("name")) == (DASKCLUSTER.kind, name)
+            and owner.get("uid") != self.uid
+            for owner in owners
+        )
+
+    def is_own(self, child: Manifest | None) -> bool:
+        """Say whether `child` exists and belongs to this very cluster."""
+        return child is not None and is_owned_by(child, self.uid)
+
+
+async def observe(key: Key, world: World) -> Observed | None:
+    """Look at a cluster and its parts."""
+    cluster = world.cache.get(DASKCLUSTER, key.namespace, key.name)
+    if cluster is None:
+        return None
+
+    def part(resource: Resource, name: str) -> Manifest | None:
+        return world.cache.get(resource, key.namespace, name)
+
+    owned = world.cache.owned(DASKWORKERGROUP, key.namespace, cluster["metadata"]["uid"])
+    return Observed(
+        cluster,
+        part(POD, names.scheduler(key.name)),
+        part(SERVICE, names.scheduler(key.name)),
+        part(SERVICE, names.cluster_ip_service(key.name)),
+        part(DASKWORKERGROUP, names.worker_group(key.name)),
+        [group for group in owned if not is_terminating(group)],
+        world.cooling(key, cluster),
+    )
+
+
+def problem(cluster: Manifest) -> str | None:
+    """Say why nothing can be made of a cluster, where its schema has not caught it."""
+    meta = cluster["metadata"]
+    wrong = names.cluster_name_problem(meta["name"])
+    return f"The name {meta['name']!r} {wrong}." if wrong else None

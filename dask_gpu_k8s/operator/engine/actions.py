@@ -1,0 +1,188 @@
+"""What a planner can ask for, as data, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from dask_gpu_k8s.api.resources import Resource
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.engine.facts import SchedulerAt
+
+
+@dataclass(frozen=True)
+class Create:
+    """Create an object. One of that name with the same controlling owner counts as created."""
+
+    resource: Resource
+    body: Manifest
+
+    def __str__(self) -> str:
+        return f"create {self.resource.singular} {self.body['metadata']['name']}"
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Merge-patch an object; with ``metadata.resourceVersion`` in the patch only if it is unchanged."""
+
+    resource: Resource
+    namespace: str
+    name: str
+    patch: Manifest
+    sub: str | None = None
+
+    def __str__(self) -> str:
+        return f"patch {self.resource.singular} {self.name}"
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete the object with this uid; one that is gone already counts as deleted.
+
+    Attributes
+    ----------
+    resource_version : str, optional
+        Only if the object is unchanged: for a decision that rests on its state.
+    grace_seconds : int, optional
+        Of a Pod: how long its processes get to end, instead of what it says itself.
+    """
+
+    resource: Resource
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str | None = None
+    grace_seconds: int | None = None
+
+    def __str__(self) -> str:
+        return f"delete {self.resource.singular} {self.name}"
+
+
+@dataclass(frozen=True)
+class LeavingPod:
+    """A worker Pod on its way out and the addresses of all its worker processes."""
+
+    name: str
+    uid: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Retire:
+    """Ask the scheduler to move the data off workers, and delete each Pod that is free of it.
+
+    Attributes
+    ----------
+    scheduler : SchedulerAt
+    pods : tuple of LeavingPod
+    forced : frozenset of str
+        Names of those Pods that go even if nobody can take their data.
+    leaving : frozenset of str
+        Addresses of other workers of the cluster that are to go.
+    ending : frozenset of str
+        Addresses of those whose Pods have been deleted, but which are still registered.
+    """
+
+    scheduler: SchedulerAt
+    pods: tuple[LeavingPod, ...]
+    forced: frozenset[str] = frozenset()
+    leaving: frozenset[str] = frozenset()
+    ending: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return f"retire {len(self.pods)} workers of {self.scheduler.cluster}"
+
+
+Action: TypeAlias = Create | Patch | Delete | Retire
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do now.
+
+    Attributes
+    ----------
+    stages : tuple of tuple of Action
+        The actions of a stage run in parallel; a stage begins when all of the one before are done.
+    wake_after : float, optional
+        Look again after so many seconds even if nothing changes.
+    """
+
+    stages: tuple[tuple[Action, ...], ...] = ()
+    wake_after: float | None = None
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """All actions of all stages."""
+        return tuple(action for stage in self.stages for action in stage)
+
+
+State: TypeAlias = Literal["done", "again", "refused", "failed"]
+"""``again``: somebody else was faster. ``refused``: the user must act. ``failed``: try again later."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an action.
+
+    Attributes
+    ----------
+    action : Action
+    state : State
+    reason : str
+        One word for machines, e.g. ``"Forbidden"``; empty if done.
+    message : str
+        A sentence for people; empty if done.
+    kept : tuple of str
+        Of a Retire: Pods whose data nobody could take; they remain.
+    moving : tuple of str
+        Of a Retire: Pods whose data is still on its way.
+    lost : tuple of str
+        Of a Retire: Pods deleted although nobody could take their data.
+    """
+
+    action: Action
+    state: State
+    reason: str = ""
+    message: str = ""
+    kept: tuple[str, ...] = ()
+    moving: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Note:
+    """An Event to be written about the resource: a transition, told once."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What to say about the resource after acting.
+
+    Attributes
+    ----------
+    status : dict
+        The status fields that the operator sets, in full; others stay as they are.
+    notes : tuple of Note
+    wake_after : float, optional
+        Look again after so many seconds.
+    """
+
+    status: dict[str, Any]
+    notes: tuple[Note, ...] = field(default=())
+    wake_after: float | None = None
+
+
+def refusals(outcomes: list[Outcome]) -> list[Outcome]:
+    """Return the outcomes that a user must do something about."""
+    return [outcome for outcome in outcomes if outcome.state == "refused"]
+
+
+def soonest(*waits: float | None) -> float | None:
+    """Return the shortest of some waits in seconds, or ``None`` if there is none."""
+    given = [wait for wait in waits if wait is not None]
+    return min(given) if given else None

@@ -1,0 +1,109 @@
+"""The operator's copy of what the API server holds, and what planners are handed to ask."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from dask_gpu_k8s.api import labels
+from dask_gpu_k8s.api.resources import DASKWORKERGROUP, POD, Resource
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.kube.client import ALL_NAMESPACES, KubeClient
+from dask_gpu_k8s.kube.store import Store
+from dask_gpu_k8s.operator.engine.expectations import Expectations
+from dask_gpu_k8s.operator.engine.facts import GroupPods, Key, SchedulerAt, WorkerFacts
+from dask_gpu_k8s.operator.engine.refusals import Refusals
+from dask_gpu_k8s.operator.schedulers.api import SchedulerApi
+
+
+class StoreCache:
+    """The stores of all reflectors as one.
+
+    Parameters
+    ----------
+    stores : mapping
+        Stores by kind and namespace; a kind that is watched everywhere has one, under `ALL_NAMESPACES`.
+    """
+
+    def __init__(self, stores: Mapping[tuple[Resource, str], Store]) -> None:
+        self._stores = stores
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """Return one object."""
+        store = self._store(resource, namespace)
+        return store.get(namespace, name) if store else None
+
+    def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
+        """Return the objects in a namespace that name `uid` as an owner."""
+        store = self._store(resource, namespace)
+        return store.by_owner(uid) if store else ()
+
+    def workers_of(self, namespace: str, cluster: str) -> Sequence[Manifest]:
+        """Return the worker Pods of all groups of a cluster."""
+        store = self._store(POD, namespace)
+        pods = store.by_label(labels.CLUSTER_NAME, cluster, namespace) if store else []
+        return [pod for pod in pods if pod["metadata"]["labels"].get(labels.COMPONENT) == labels.WORKER]
+
+    def groups_of(self, namespace: str, cluster: str) -> list[Manifest]:
+        """Return the DaskWorkerGroups that name a cluster, whether it exists or not."""
+        store = self._store(DASKWORKERGROUP, namespace)
+        groups = store.list(namespace) if store else []
+        return [group for group in groups if group["spec"]["cluster"] == cluster]
+
+    def _store(self, resource: Resource, namespace: str) -> Store | None:
+        return self._stores.get((resource, ALL_NAMESPACES), self._stores.get((resource, namespace)))
+
+
+class LiveWorld:
+    """What `observe` functions are handed in the running operator.
+
+    Parameters
+    ----------
+    cache : StoreCache
+    kube : KubeClient
+    schedulers : SchedulerApi
+    expectations : Expectations
+    refused : Refusals
+    clock : callable, optional
+        Monotonic time in seconds.
+    """
+
+    def __init__(
+        self,
+        cache: StoreCache,
+        kube: KubeClient,
+        schedulers: SchedulerApi,
+        expectations: Expectations,
+        refused: Refusals,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.cache = cache
+        self._kube = kube
+        self._schedulers = schedulers
+        self._expectations = expectations
+        self._refused = refused
+        self._clock = clock
+
+    def cooling(self, key: Key, resource: Manifest) -> float:
+        """Return for how many more seconds nothing refused is asked again."""
+        return self._refused.remaining(key, resource)
+
+    async def group_pods(self, key: Key, group: Manifest) -> GroupPods:
+        """Return the worker Pods of a group; from the API server itself if the cache is overdue."""
+        uid = group["metadata"]["uid"]
+        if self._expectations.is_overdue(key, self._clock()):
+            selector = {labels.WORKERGROUP_NAME: key.name}
+            answer = await self._kube.list(POD, key.namespace, labels=selector)
+            self._expectations.settle(key, answer["items"], self._clock())
+            return GroupPods([pod for pod in answer["items"] if _is_owned(pod, uid)], settled=True)
+        return GroupPods(
+            self.cache.owned(POD, key.namespace, uid), settled=not self._expectations.is_open(key)
+        )
+
+    async def workers(self, scheduler: SchedulerAt) -> Mapping[str, WorkerFacts]:
+        """Ask a scheduler for its workers."""
+        return await self._schedulers.workers(scheduler)
+
+
+def _is_owned(pod: Manifest, uid: str) -> bool:
+    return any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ())

@@ -1,0 +1,241 @@
+"""Carries out plans. It decides nothing: each action has one rule for each answer."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from dask_gpu_k8s.api import labels
+from dask_gpu_k8s.api.resources import POD
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Gone,
+    KubeError,
+    NotFound,
+    ServerError,
+    TooManyRequests,
+    Unauthorized,
+)
+from dask_gpu_k8s.operator.engine.actions import (
+    Action,
+    Create,
+    Delete,
+    LeavingPod,
+    Outcome,
+    Patch,
+    Plan,
+    Retire,
+)
+from dask_gpu_k8s.operator.engine.expectations import Expectation, Expectations
+from dask_gpu_k8s.operator.engine.facts import Key, SchedulerAt, SchedulerUnreachable
+from dask_gpu_k8s.operator.pods import is_terminating
+from dask_gpu_k8s.operator.schedulers.api import RetireAnswer
+
+PASSING = (ServerError, TooManyRequests, Unauthorized, Gone)
+"""Errors that the user can do nothing about and that may be over the next time."""
+
+UNANSWERED = "Unanswered"
+
+
+class Retirer(Protocol):
+    """Whoever can have data moved off workers."""
+
+    async def retire(
+        self,
+        scheduler: SchedulerAt,
+        addresses: Iterable[str],
+        *,
+        leaving: Iterable[str] = (),
+        ending: Iterable[str] = (),
+    ) -> RetireAnswer:
+        """Have data moved off workers; see `SchedulerApi.retire`."""
+
+
+class Executor:
+    """Carries out plans.
+
+    Parameters
+    ----------
+    kube : KubeClient
+    schedulers : Retirer
+    expectations : Expectations
+        Told of each change of a Pod before it is sent.
+    clock : callable, optional
+        Monotonic time in seconds.
+    """
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        schedulers: Retirer,
+        expectations: Expectations,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._kube = kube
+        self._schedulers = schedulers
+        self._expectations = expectations
+        self._clock = clock
+
+    async def act(self, key: Key, plan: Plan) -> list[Outcome]:
+        """Carry out a plan stage by stage, each in parallel; stop after a stage that did not succeed.
+
+        Parameters
+        ----------
+        key : Key
+            On whose behalf.
+        plan : Plan
+
+        Returns
+        -------
+        list of Outcome
+            Of the actions that were tried.
+        """
+        outcomes: list[Outcome] = []
+        for stage in plan.stages:
+            results = await asyncio.gather(*(self._do(key, action) for action in stage))
+            outcomes += itertools.chain.from_iterable(results)
+            if any(outcome.state != "done" for outcome in outcomes):
+                break
+        return outcomes
+
+    async def _do(self, key: Key, action: Action) -> list[Outcome]:
+        if isinstance(action, Retire):
+            return await self._retire(key, action)
+        expectation = _expectation(action)
+        if expectation:
+            self._expectations.expect(key, expectation, self._clock())
+        outcome = await self._attempt(action)
+        if expectation and outcome.state in ("again", "refused"):
+            self._expectations.drop(expectation)
+        elif expectation and outcome.state == "failed" and outcome.reason != UNANSWERED:
+            # What got no answer at all may still take effect, so that is waited for a while.
+            self._expectations.doubt(expectation)
+        return [outcome]
+
+    async def _attempt(self, action: Create | Patch | Delete) -> Outcome:
+        try:
+            if isinstance(action, Create):
+                return await self._create(action)
+            if isinstance(action, Patch):
+                return await self._patch(action)
+            return await self._delete(action)
+        except Conflict as error:
+            return Outcome(action, "again", error.reason, error.message)
+        except PASSING as error:
+            return Outcome(action, "failed", error.reason, str(error))
+        except ApiError as error:
+            return Outcome(action, "refused", error.reason or type(error).__name__, error.message)
+        except KubeError as error:
+            return Outcome(action, "failed", UNANSWERED, str(error))
+
+    async def _create(self, action: Create) -> Outcome:
+        try:
+            # Not strict: a pod spec that went through our schema may know more than an older server.
+            await self._kube.create(action.resource, action.body, strict=False)
+        except AlreadyExists:
+            return await self._meet(action)
+        return Outcome(action, "done")
+
+    async def _meet(self, action: Create) -> Outcome:
+        """Find out who has the name: we ourselves, what an earlier owner left, or a stranger."""
+        meta = action.body["metadata"]
+        try:
+            there = await self._kube.get(action.resource, meta["name"], meta["namespace"])
+        except NotFound:
+            return Outcome(action, "again", "NotFound", "gone again meanwhile")
+        if _controller(there).get("uid") == _controller(action.body).get("uid"):
+            return Outcome(action, "done")
+        what = f"{action.resource.kind} {meta['name']!r}"
+        same_name = _controller(there).get("name") == _controller(action.body).get("name")
+        if is_terminating(there) or same_name:
+            return Outcome(action, "again", "NameTaken", f"{what} of an earlier owner has yet to go")
+        return Outcome(action, "refused", "NameTaken", f"{what} exists already and belongs to somebody else.")
+
+    async def _patch(self, action: Patch) -> Outcome:
+        try:
+            await self._kube.patch(
+                action.resource, action.name, action.patch, action.namespace, sub=action.sub
+            )
+        except NotFound as error:
+            return Outcome(action, "again", error.reason, error.message)
+        return Outcome(action, "done")
+
+    async def _delete(self, action: Delete) -> Outcome:
+        try:
+            await self._kube.delete(
+                action.resource,
+                action.name,
+                action.namespace,
+                uid=action.uid,
+                resource_version=action.resource_version,
+                grace_seconds=action.grace_seconds,
+            )
+        except NotFound:
+            return Outcome(action, "done")
+        except Conflict:
+            # Another one of this name means that ours is gone; another version, that the choice is stale.
+            if action.resource_version is None:
+                return Outcome(action, "done")
+            raise
+        return Outcome(action, "done")
+
+    async def _retire(self, key: Key, action: Retire) -> list[Outcome]:
+        addresses = [address for pod in action.pods for address in pod.addresses]
+        try:
+            answer = await self._schedulers.retire(
+                action.scheduler, addresses, leaving=action.leaving, ending=action.ending
+            )
+        except SchedulerUnreachable as error:
+            return [Outcome(action, "failed", "SchedulerUnreachable", str(error))]
+        free = [pod for pod in action.pods if answer.retired.issuperset(pod.addresses)]
+        moving = [pod for pod in action.pods if answer.moving.intersection(pod.addresses)]
+        left = [pod for pod in action.pods if pod not in free and pod not in moving]
+        lost = [pod for pod in left if pod.name in action.forced]
+        deletes = [_delete_of(pod, action) for pod in (*free, *lost)]
+        outcomes = await asyncio.gather(*(self._do(key, delete) for delete in deletes))
+        return [
+            Outcome(
+                action,
+                "done",
+                kept=tuple(pod.name for pod in left if pod not in lost),
+                moving=tuple(pod.name for pod in moving),
+                lost=tuple(pod.name for pod in lost),
+            ),
+            *itertools.chain.from_iterable(outcomes),
+        ]
+
+
+def _delete_of(pod: LeavingPod, action: Retire) -> Delete:
+    return Delete(POD, action.scheduler.namespace, pod.name, pod.uid)
+
+
+def _expectation(action: Create | Patch | Delete) -> Expectation | None:
+    if action.resource != POD:
+        return None
+    if isinstance(action, Create):
+        meta = action.body["metadata"]
+        return Expectation("create", meta["namespace"], meta["name"])
+    if isinstance(action, Delete):
+        return Expectation("delete", action.namespace, action.name)
+    if labels.RETIRE in ((action.patch.get("metadata") or {}).get("annotations") or {}):
+        return Expectation("mark", action.namespace, action.name)
+    return None
+
+
+def _controller(obj: Manifest) -> Manifest:
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return next((owner for owner in owners if owner.get("controller")), {})
+
+
+def describe(plan: Plan) -> str:
+    """Say in a line what a plan does, for the log."""
+    texts = [str(action) for action in plan.actions]
+    shown = ", ".join(texts[:4])
+    return shown if len(texts) <= 4 else f"{shown} and {len(texts) - 4} more"

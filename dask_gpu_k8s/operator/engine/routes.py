@@ -1,0 +1,45 @@
+"""Who is concerned when something changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dask_gpu_k8s.api import labels
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, DASKWORKERGROUP, GROUP, POD, Resource
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.engine.facts import Key
+
+LOOKED_AFTER = (DASKCLUSTER, DASKWORKERGROUP, DASKJOB)
+"""Kinds that have a planner."""
+
+_KINDS = {resource.kind for resource in LOOKED_AFTER}
+
+
+def concerned(resource: Resource, obj: Manifest) -> set[Key]:
+    """Return the keys of all that may have to do something about a change of `obj`.
+
+    Parameters
+    ----------
+    resource : Resource
+        Kind of `obj`.
+    obj : Manifest
+        The object as it is, or as it was before it went.
+    """
+    return set(_concerned(resource, obj))
+
+
+def _concerned(resource: Resource, obj: Manifest) -> Iterator[Key]:
+    meta = obj["metadata"]
+    namespace = meta["namespace"]
+    if resource in LOOKED_AFTER:
+        yield Key(resource.kind, namespace, meta["name"])
+    for owner in meta.get("ownerReferences") or ():
+        if owner["kind"] in _KINDS and owner["apiVersion"].startswith(f"{GROUP}/"):
+            yield Key(owner["kind"], namespace, owner["name"])
+    own = meta.get("labels") or {}
+    if resource == DASKWORKERGROUP:
+        yield Key(DASKCLUSTER.kind, namespace, obj["spec"]["cluster"])
+    elif resource == POD and own.get(labels.COMPONENT) == labels.WORKER and labels.WORKERGROUP_NAME in own:
+        yield Key(DASKWORKERGROUP.kind, namespace, own[labels.WORKERGROUP_NAME])
+    elif resource.group == "" and labels.CLUSTER_NAME in own:
+        yield Key(DASKCLUSTER.kind, namespace, own[labels.CLUSTER_NAME])

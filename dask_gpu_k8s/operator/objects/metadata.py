@@ -1,0 +1,71 @@
+"""What everything that the operator makes has in its metadata.
+
+Where two places set the same label or annotation, the later one in this table wins:
+
+=====================  =====================================================================
+object                 labels from
+=====================  =====================================================================
+scheduler, Services    cluster, ``spec.scheduler.metadata``, fixed
+default worker group   cluster, ``spec.worker.metadata``, fixed
+worker                 cluster, group, the group's ``spec.worker.metadata``, fixed
+a job's cluster        job, ``spec.cluster.metadata``, fixed
+job runner             job, ``spec.job.metadata``, fixed
+=====================  =====================================================================
+
+Annotations go the same way, except those that tools keep for themselves on the parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dask_gpu_k8s.api.resources import Resource
+from dask_gpu_k8s.api.types import Manifest
+
+PRIVATE_ANNOTATIONS = ("kubectl.kubernetes.io/", "kopf.zalando.org/")
+"""Prefixes of annotations with which a tool remembers something about the parent itself."""
+
+
+def make_owner_reference(owner: Manifest, resource: Resource) -> Manifest:
+    """Make the reference by which an object goes when its owner goes."""
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def identity(resource: Resource) -> dict[str, Any]:
+    """Begin a manifest of a kind."""
+    return {"apiVersion": resource.api_version, "kind": resource.kind}
+
+
+def make_metadata(
+    name: str,
+    owner: Manifest,
+    resource: Resource,
+    own: Manifest | None,
+    *,
+    fixed: Mapping[str, str],
+) -> Manifest:
+    """Make the metadata of a child of `owner`; `own` is its template's, `fixed` labels always win."""
+    own = own or {}
+    return {
+        "name": name,
+        "namespace": owner["metadata"]["namespace"],
+        "labels": {**inherited(owner, "labels"), **(own.get("labels") or {}), **fixed},
+        "annotations": {**inherited(owner, "annotations"), **(own.get("annotations") or {})},
+        "ownerReferences": [make_owner_reference(owner, resource)],
+    }
+
+
+def inherited(owner: Manifest, field: str) -> dict[str, str]:
+    """Return the labels or annotations that a child takes over."""
+    given = owner["metadata"].get(field) or {}
+    if field == "labels":
+        return dict(given)
+    return {key: value for key, value in given.items() if not key.startswith(PRIVATE_ANNOTATIONS)}

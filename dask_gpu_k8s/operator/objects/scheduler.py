@@ -1,0 +1,65 @@
+"""The scheduler Pod and the Services in front of it."""
+
+from __future__ import annotations
+
+from dask_gpu_k8s.api import labels, names
+from dask_gpu_k8s.api.resources import DASKCLUSTER, POD, SERVICE
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.objects.containers import comm_port_of, make_pod_spec
+from dask_gpu_k8s.operator.objects.metadata import identity, make_metadata
+
+
+def make_scheduler_pod(cluster: Manifest) -> Manifest:
+    """Make the Pod of a cluster's scheduler."""
+    name = cluster["metadata"]["name"]
+    role = cluster["spec"]["scheduler"]
+    return {
+        **identity(POD),
+        "metadata": make_metadata(
+            names.scheduler(name), cluster, DASKCLUSTER, role.get("metadata"), fixed=labels.of_scheduler(name)
+        ),
+        "spec": make_pod_spec(role["spec"]),
+    }
+
+
+def make_scheduler_service(cluster: Manifest) -> Manifest:
+    """Make the Service of the asked type in front of a cluster's scheduler."""
+    name = cluster["metadata"]["name"]
+    return _make_service(cluster, names.scheduler(name), _service_spec(cluster))
+
+
+def make_cluster_ip_service(cluster: Manifest) -> Manifest:
+    """Make the Service that gives a cluster's scheduler an address inside, whatever the other one's type."""
+    name = cluster["metadata"]["name"]
+    asked = _service_spec(cluster)
+    ports = [
+        {key: value for key, value in port.items() if key != "nodePort"} for port in asked.get("ports") or ()
+    ]
+    spec = {"type": "ClusterIP", "selector": asked["selector"], "ports": ports}
+    return _make_service(cluster, names.cluster_ip_service(name), spec)
+
+
+def scheduler_address(cluster: Manifest) -> str:
+    """Return the address by which workers and runners find the scheduler.
+
+    It carries no cluster domain: each Pod's resolver adds its own.
+    """
+    meta = cluster["metadata"]
+    port = comm_port_of(_service_spec(cluster), "port")
+    return f"tcp://{names.scheduler(meta['name'])}.{meta['namespace']}.svc:{port}"
+
+
+def _service_spec(cluster: Manifest) -> Manifest:
+    asked = cluster["spec"]["scheduler"].get("service") or {}
+    defaults = {"type": "ClusterIP", "selector": labels.of_scheduler(cluster["metadata"]["name"])}
+    return {**defaults, **{key: value for key, value in asked.items() if value not in (None, {}, "")}}
+
+
+def _make_service(cluster: Manifest, name: str, spec: Manifest) -> Manifest:
+    own = cluster["spec"]["scheduler"].get("metadata")
+    fixed = labels.of_scheduler(cluster["metadata"]["name"])
+    return {
+        **identity(SERVICE),
+        "metadata": make_metadata(name, cluster, DASKCLUSTER, own, fixed=fixed),
+        "spec": spec,
+    }

@@ -1,0 +1,59 @@
+"""Worker groups and their Pods."""
+
+from __future__ import annotations
+
+from dask_gpu_k8s.api import labels, names
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.objects.containers import make_pod_spec
+from dask_gpu_k8s.operator.objects.metadata import identity, inherited, make_metadata
+from dask_gpu_k8s.operator.objects.scheduler import scheduler_address
+
+
+def make_default_group(cluster: Manifest) -> Manifest:
+    """Make the DaskWorkerGroup of a cluster's own workers."""
+    name = cluster["metadata"]["name"]
+    role = cluster["spec"]["worker"]
+    return {
+        **identity(DASKWORKERGROUP),
+        "metadata": make_metadata(
+            names.worker_group(name),
+            cluster,
+            DASKCLUSTER,
+            role.get("metadata"),
+            fixed=labels.of_worker_group(name),
+        ),
+        "spec": {"cluster": name, "worker": {**role, "replicas": replicas_of(cluster)}},
+    }
+
+
+def make_worker_pod(cluster: Manifest, group: Manifest, index: int) -> Manifest:
+    """Make the `index`-th worker Pod of a group.
+
+    Parameters
+    ----------
+    cluster, group : Manifest
+        The DaskCluster and its DaskWorkerGroup.
+    index : int
+        Value of the group's counter; the name is derived from it.
+    """
+    group_meta = group["metadata"]
+    role = group["spec"]["worker"]
+    name = names.worker_pod(group_meta["name"], group_meta["uid"], index)
+    metadata = make_metadata(
+        name,
+        group,
+        DASKWORKERGROUP,
+        role.get("metadata"),
+        fixed=labels.of_workers(cluster["metadata"]["name"], group_meta["name"]),
+    )
+    for field in ("labels", "annotations"):
+        metadata[field] = {**inherited(cluster, field), **metadata[field]}
+    env = {"DASK_WORKER_NAME": name, "DASK_SCHEDULER_ADDRESS": scheduler_address(cluster)}
+    return {**identity(POD), "metadata": metadata, "spec": make_pod_spec(role["spec"], env=env)}
+
+
+def replicas_of(resource: Manifest) -> int:
+    """Return how many workers a DaskCluster or DaskWorkerGroup asks for."""
+    asked = resource["spec"]["worker"].get("replicas")
+    return max(0, 1 if asked is None else int(asked))

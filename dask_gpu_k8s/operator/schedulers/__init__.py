@@ -1,0 +1,1 @@
+"""Talking to Dask schedulers, by their own protocol and without pickles."""

@@ -1,0 +1,175 @@
+"""What the operator asks of Dask schedulers: which workers there are, and to move data off some.
+
+A retired worker stays registered, with its results, until its Pod has ended (see `SchedulerApi.retire`),
+and to a scheduler a copy there is as good as any other. Two things follow (seen in 2025.2.0 and 2026.8.0):
+
+- If two workers retire that both have a copy of a result, each may be found free of it because of the
+  other. So the answer is not believed: before a worker goes, each of its results must be found on a
+  worker that stays.
+- If a worker retires while one that retired before it is still registered, its copies may be dropped in
+  favour of those that are about to vanish. So a retirement begins only when all who retired before are
+  gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dask_gpu_k8s.operator.engine.facts import SchedulerAt, SchedulerUnreachable, WorkerFacts
+from dask_gpu_k8s.operator.schedulers.link import SchedulerLink
+
+BUSY_STATES = ("executing", "long-running", "ready", "constrained", "waiting", "resumed")
+"""States in which a worker counts a task that it has been given to run."""
+
+
+@dataclass(frozen=True)
+class RetireAnswer:
+    """What became of workers that were asked to retire, by address.
+
+    Attributes
+    ----------
+    retired : frozenset of str
+        Each of their results is on a worker that stays, and they take no more tasks.
+    kept : frozenset of str
+        They have results that no other worker can take.
+    moving : frozenset of str
+        It is not over: ask again.
+    """
+
+    retired: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
+    moving: frozenset[str] = frozenset()
+
+
+class SchedulerApi:
+    """Speaks to the schedulers of all clusters, connecting anew for each question.
+
+    Parameters
+    ----------
+    link : SchedulerLink
+    patience : float
+        Seconds to wait for data to move. It goes on moving beyond them; ask again to learn of its end.
+    """
+
+    def __init__(self, link: SchedulerLink, *, patience: float) -> None:
+        self._link = link
+        self._patience = patience
+        self._moves: dict[tuple[str, str], asyncio.Task[frozenset[str]]] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._retired: dict[str, frozenset[str]] = {}
+
+    async def workers(self, scheduler: SchedulerAt) -> Mapping[str, WorkerFacts]:
+        """Ask for the workers, by address.
+
+        Raises
+        ------
+        SchedulerUnreachable
+        """
+        answer = await self._ask(scheduler, "identity")
+        try:
+            return {address: _facts(worker) for address, worker in answer["workers"].items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise SchedulerUnreachable(f"it answered what is not understood ({error!r})") from error
+
+    async def retire(
+        self,
+        scheduler: SchedulerAt,
+        addresses: Iterable[str],
+        *,
+        leaving: Iterable[str] = (),
+        ending: Iterable[str] = (),
+    ) -> RetireAnswer:
+        """Have data moved off workers, which stay but take no more tasks. It can be asked again.
+
+        Parameters
+        ----------
+        scheduler : SchedulerAt
+        addresses : iterable of str
+            The workers to retire: all at once that are to go.
+        leaving : iterable of str
+            Others that are to go as well, so that data on them is not safe either.
+        ending : iterable of str
+            Others whose Pods have been deleted; while one is still registered, nothing is done.
+
+        Raises
+        ------
+        SchedulerUnreachable
+        """
+        wanted = frozenset(addresses)
+        async with self._locks[scheduler.uid]:
+            registered = frozenset(await self.workers(scheduler))
+            gone_soon = registered & (self._retired.get(scheduler.uid, frozenset()) | frozenset(ending))
+            if gone_soon - wanted or not wanted <= registered:
+                return RetireAnswer(moving=wanted)
+            answer = await self._move(scheduler, wanted)
+            safe = await self._safe(scheduler, answer.retired, wanted.union(leaving))
+            self._retired[scheduler.uid] = gone_soon | safe
+            return RetireAnswer(safe, answer.kept, answer.moving | (answer.retired - safe))
+
+    def forget(self, scheduler_uid: str) -> None:
+        """Forget a scheduler that is gone."""
+        self._retired.pop(scheduler_uid, None)
+        self._locks.pop(scheduler_uid, None)
+
+    async def close(self) -> None:
+        """Stop waiting for data that moves."""
+        tasks = set(self._moves.values())
+        self._moves.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _move(self, scheduler: SchedulerAt, addresses: frozenset[str]) -> RetireAnswer:
+        """Start what has not been started, and wait a while for all of it."""
+        keys = {address: (scheduler.uid, address) for address in addresses}
+        new = [address for address in sorted(addresses) if keys[address] not in self._moves]
+        if new:
+            task = asyncio.create_task(self._retire(scheduler, new))
+            self._moves.update({keys[address]: task for address in new})
+        await asyncio.wait({self._moves[key] for key in keys.values()}, timeout=self._patience)
+        ended = {address: self._moves.pop(key) for address, key in keys.items() if self._moves[key].done()}
+        for task in ended.values():
+            # Look at all of them: an exception that nobody has looked at is complained about.
+            task.exception()
+        retired = frozenset(address for address, task in ended.items() if address in task.result())
+        return RetireAnswer(retired, frozenset(ended) - retired, addresses - frozenset(ended))
+
+    async def _retire(self, scheduler: SchedulerAt, addresses: list[str]) -> frozenset[str]:
+        async with self._link.reach(scheduler) as connection:
+            # remove=True would end the processes, which the kubelet then starts again under the same name.
+            answer = await connection.call(
+                "retire_workers", workers=addresses, remove=False, close_workers=False
+            )
+        return frozenset(answer or ())
+
+    async def _safe(
+        self, scheduler: SchedulerAt, addresses: frozenset[str], leaving: frozenset[str]
+    ) -> frozenset[str]:
+        """Return those of the workers each of whose results is also on a worker that stays."""
+        if not addresses:
+            return addresses
+        results = await self._ask(scheduler, "has_what", workers=sorted(addresses))
+        held = {key for keys in results.values() for key in keys}
+        holders = await self._ask(scheduler, "who_has", keys=list(held)) if held else {}
+        stay = {key for key, workers in holders.items() if not leaving.issuperset(workers)}
+        return frozenset(address for address in addresses if stay.issuperset(results.get(address, ())))
+
+    async def _ask(self, scheduler: SchedulerAt, op: str, **arguments: Any) -> Any:
+        async with self._link.reach(scheduler) as connection:
+            return await self._link.in_time(connection.call(op, **arguments))
+
+
+def _facts(worker: Mapping[str, Any]) -> WorkerFacts:
+    metrics = worker.get("metrics") or {}
+    counts = metrics.get("task_counts") or {}
+    return WorkerFacts(
+        name=str(worker["name"]),
+        host=str(worker["host"]),
+        nbytes=int(metrics.get("managed_bytes") or 0),
+        tasks=sum(int(counts.get(state) or 0) for state in BUSY_STATES),
+        running=worker.get("status") == "running",
+    )

@@ -1,0 +1,79 @@
+"""The way to a cluster's scheduler, from inside Kubernetes and from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable
+from typing import TypeVar
+
+from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.errors import KubeError
+from dask_gpu_k8s.kube.portforward import PortForward
+from dask_gpu_k8s.operator.engine.facts import SchedulerAt, SchedulerUnreachable
+from dask_gpu_k8s.operator.schedulers import wire
+
+T = TypeVar("T")
+
+
+class SchedulerLink:
+    """Connects to schedulers.
+
+    Parameters
+    ----------
+    kube : KubeClient
+    direct : bool
+        Whether Services and Pods can be reached as they are, which is so in a Pod; else a port is
+        forwarded.
+    timeout : float
+        Seconds to reach a scheduler, and again to get an answer.
+    """
+
+    def __init__(self, kube: KubeClient, *, direct: bool, timeout: float) -> None:
+        self._kube = kube
+        self._direct = direct
+        self._timeout = timeout
+
+    @contextlib.asynccontextmanager
+    async def reach(self, scheduler: SchedulerAt) -> AsyncIterator[wire.Connection]:
+        """Connect for the length of an ``async with``.
+
+        Raises
+        ------
+        SchedulerUnreachable
+            Also in place of any error of the connection while it is in use.
+        """
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                yield await self._connect(await self._ways(scheduler, stack), stack)
+        except (OSError, EOFError, KubeError, wire.WireError) as error:
+            raise SchedulerUnreachable(str(error) or type(error).__name__) from error
+
+    async def in_time(self, answer: Awaitable[T]) -> T:
+        """Wait for an answer, but not for ever.
+
+        Raises
+        ------
+        SchedulerUnreachable
+        """
+        try:
+            return await asyncio.wait_for(answer, self._timeout)
+        except asyncio.TimeoutError as error:
+            raise SchedulerUnreachable(f"no answer within {self._timeout:g} s") from error
+
+    async def _connect(
+        self, ways: list[tuple[str, int]], stack: contextlib.AsyncExitStack
+    ) -> wire.Connection:
+        *others, last = ways
+        for way in others:
+            with contextlib.suppress(OSError, EOFError, SchedulerUnreachable):
+                return await self.in_time(stack.enter_async_context(wire.connect(*way)))
+        return await self.in_time(stack.enter_async_context(wire.connect(*last)))
+
+    async def _ways(self, scheduler: SchedulerAt, stack: contextlib.AsyncExitStack) -> list[tuple[str, int]]:
+        if self._direct:
+            service = f"{scheduler.cluster}-scheduler.{scheduler.namespace}.svc"
+            return [(service, scheduler.service_port), (scheduler.pod_ip, scheduler.port)]
+        forward = PortForward(self._kube, scheduler.pod, scheduler.port, namespace=scheduler.namespace)
+        await stack.enter_async_context(forward)
+        return [("127.0.0.1", forward.local_port)]

@@ -1,0 +1,44 @@
+"""Who is concerned when something changes."""
+
+from __future__ import annotations
+
+from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKJOB, DASKWORKERGROUP, POD, SERVICE
+from dask_gpu_k8s.operator.engine.facts import Key
+from dask_gpu_k8s.operator.engine.routes import concerned
+from tests.unit.operator.builders import a_cluster, a_job, a_job_cluster, a_runner, a_worker, parts_of
+
+CLUSTER = Key("DaskCluster", "ns", "foo")
+GROUP = Key("DaskWorkerGroup", "ns", "foo-default")
+JOB = Key("DaskJob", "ns", "foo")
+
+
+def test_everything_concerns_itself_and_its_owners():
+    parts = parts_of(a_cluster())
+    job = a_job()
+    assert concerned(DASKCLUSTER, a_cluster()) == {CLUSTER}
+    assert concerned(DASKCLUSTER, a_job_cluster(job)) == {CLUSTER, JOB}
+    assert concerned(DASKWORKERGROUP, parts["default_group"]) == {GROUP, CLUSTER}
+    assert concerned(DASKJOB, job) == {JOB}
+    assert concerned(POD, parts["scheduler"]) == {CLUSTER}
+    assert concerned(SERVICE, parts["service"]) == {CLUSTER}
+    assert concerned(POD, a_runner(job, "Running")) == {JOB, CLUSTER}
+
+
+def test_a_worker_concerns_its_group_alone():
+    """The cluster hears of it through the group's status; else each Pod would cost it a look at all."""
+    assert concerned(POD, a_worker(0)) == {GROUP}
+
+
+def test_a_pod_whose_owner_was_stripped_is_found_by_its_labels():
+    pod = a_worker(0)
+    pod["metadata"] = {**pod["metadata"], "ownerReferences": []}
+    assert concerned(POD, pod) == {GROUP}
+
+
+def test_owners_of_other_kinds_are_no_concern_of_ours():
+    owner = {"apiVersion": "v1", "kind": "DaskCluster", "name": "foo", "uid": "x"}
+    scaler = {
+        "metadata": {"name": "s", "namespace": "ns", "ownerReferences": [owner]},
+        "spec": {"cluster": "foo"},
+    }
+    assert concerned(DASKAUTOSCALER, scaler) == set()

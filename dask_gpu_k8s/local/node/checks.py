@@ -102,7 +102,7 @@ class Target:
         try:
             with open(os.devnull, "rb") as nothing:  # noqa: ASYNC230 - a device, never slow
                 process = self._processes.start(
-                    action.get("command") or [],
+                    self._launch.beside(action.get("command") or []),
                     env=self._launch.env,
                     cwd=self._launch.cwd,
                     marker=self._launch.marker,

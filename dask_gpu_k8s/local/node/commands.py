@@ -95,7 +95,7 @@ async def start_command(
     """
     mark = f"{_EXEC}={next(_numbers)}-{os.getpid()}"
     env = {**launch.env, _EXEC: mark.partition("=")[2]}
-    beside = Launch(command, env, launch.cwd, mark)
+    beside = Launch(launch.beside(command), env, launch.cwd, mark)
     if options.tty:
         return await _on_terminal(processes, beside, options)
     return await _with_pipes(processes, beside, options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from dask_gpu_k8s.local.node.environment import (
 )
 from dask_gpu_k8s.local.node.host import POD_SITE, Host
 from dask_gpu_k8s.local.node.names import hostname, pod_lines, search_domains
+from dask_gpu_k8s.local.node.volumes import mounts, translate, write_volumes
 
 RUN = "LOCAL_KUBERNETES_RUN"
 """Variable that tells the processes of one run of a container from all others."""
@@ -35,16 +36,23 @@ class Launch:
     cwd : str
     marker : str
         ``NAME=value`` of this run alone.
+    mounts : mapping of str to str
+        Mount paths and where they really are.
     """
 
     command: Sequence[str]
     env: Mapping[str, str]
     cwd: str
     marker: str
+    mounts: Mapping[str, str] = field(default_factory=dict)
+
+    def beside(self, command: Sequence[str]) -> list[str]:
+        """Write a command that is run beside the container as it is run here."""
+        return [translate(word, self.mounts) for word in command]
 
 
 class PodFiles:
-    """The folder of a Pod: its hosts file, its kubeconfig, and a home for each container.
+    """The folder of a Pod: its hosts file, its kubeconfig, its volumes, and a home for each container.
 
     Parameters
     ----------
@@ -61,6 +69,7 @@ class PodFiles:
         self.hosts = self.folder / "hosts"
         self.hosts.write_text("\n".join(pod_lines(pod, address)) + "\n")
         self.kubeconfig = self.folder / "kubeconfig"
+        self.volumes = self.folder / ".volumes"
         if pod["spec"].get("automountServiceAccountToken") is not False:
             host.access.write(self.kubeconfig, pod["metadata"]["namespace"])
 
@@ -95,8 +104,12 @@ def prepare(
     NotConfigured
         If something that its specification names is missing.
     """
-    own = container_variables(container, around)
-    command = command_line(container, own)
+    write_volumes(around.pod, files.volumes, around.lookup)
+    places = mounts(around.pod, container, files.volumes)
+    own = {
+        name: translate(value, places) for name, value in container_variables(container, around).items()
+    }
+    command = [translate(word, places) for word in command_line(container, own)]
     workdir = container.get("workingDir")
     if workdir and not os.path.isdir(workdir):
         message = f"workingDir {workdir} is not a folder of this machine, whose files Pods see"
@@ -113,7 +126,7 @@ def prepare(
     }
     inherited = own.get("PYTHONPATH") or os.environ.get("PYTHONPATH", "")
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(POD_SITE), inherited]))
-    return Launch(command, env, workdir or str(home), f"{RUN}={run}")
+    return Launch(command, env, workdir or str(home), f"{RUN}={run}", places)
 
 
 def _network(host: Host, files: PodFiles, around: Surroundings) -> dict[str, str]:

@@ -27,6 +27,7 @@ from dask_gpu_k8s.local.node.pods import GPUS_IN_USE, PodWorker
 from dask_gpu_k8s.local.node.processes import Processes
 from dask_gpu_k8s.local.node.registration import NODE_ADDRESS, NODE_NAME, capacity, node_object
 from dask_gpu_k8s.local.node.scheduler import Scheduler
+from dask_gpu_k8s.local.node.volumes import NOT_MOUNTED
 from dask_gpu_k8s.local.settings import Settings
 from dask_gpu_k8s.local.streams import ExecOptions, LogOptions
 
@@ -188,7 +189,8 @@ class Node:
 
     def _configuration_changed(self, old: Manifest | None, new: Manifest | None) -> None:
         for place in self._places.values():
-            place.worker.retry("CreateContainerConfigError")
+            for reason in ("CreateContainerConfigError", NOT_MOUNTED):
+                place.worker.retry(reason)
 
     async def close(self) -> None:
         """End all Pods, within a few seconds, and stop following."""

@@ -33,6 +33,7 @@ from dask_gpu_k8s.local.node.logs import Log
 from dask_gpu_k8s.local.node.run import ContainerRun, Report
 from dask_gpu_k8s.local.node.status import pod_status
 from dask_gpu_k8s.local.node.support import unsupported
+from dask_gpu_k8s.local.node.volumes import NotMounted
 
 GPUS_IN_USE = "GPUsInUse"
 _UNSEEN_GRACE = 2
@@ -151,7 +152,7 @@ class PodWorker:
             )
         except NotConfigured as error:
             log.finish()
-            self._tell(name, "Warning", "Failed", f"Error: {error}")
+            self._tell_hindrance(name, error)
             self._note(name, replace(known, problem=error.problem))
             return
         except OSError as error:
@@ -184,6 +185,12 @@ class PodWorker:
             lookup=lambda kind, name: self._host.lookup(kind, namespace, name),
             always=self._host.api_variables(),
         )
+
+    def _tell_hindrance(self, name: str, error: NotConfigured) -> None:
+        if isinstance(error, NotMounted):
+            self._host.events.warning(self._pod, "FailedMount", str(error))
+        else:
+            self._tell(name, "Warning", "Failed", f"Error: {error}")
 
     def _announce(self, container: Mapping[str, Any]) -> None:
         name = container["name"]

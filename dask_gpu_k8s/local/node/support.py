@@ -7,6 +7,7 @@ from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.node.facts import all_containers, init_containers
+from dask_gpu_k8s.local.node.volumes import holds_files
 
 SHARED_MEMORY = "/dev/shm"
 
@@ -47,12 +48,14 @@ def _mounts(container: dict[str, Any], volumes: dict[str, Any]) -> Iterator[str]
         path = mount.get("mountPath", "").rstrip("/")
         if path == SHARED_MEMORY and "emptyDir" in volume:
             continue
+        if holds_files(volume) and "subPathExpr" not in mount:
+            continue
         if (volume.get("hostPath") or {}).get("path", "").rstrip("/") == path:
             continue
         yield (
             f"container {container['name']}: volume {mount['name']} cannot be mounted at {path}: Pods are "
-            "processes of this machine and see its files; only an emptyDir at /dev/shm and a hostPath "
-            "mounted at its own path are possible"
+            "processes of this machine and see its files; only Secrets, ConfigMaps, an emptyDir at /dev/shm "
+            "and a hostPath mounted at its own path are possible"
         )
     if container.get("volumeDevices"):
         yield f"container {container['name']}: volumeDevices are not supported here"

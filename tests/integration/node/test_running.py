@@ -124,6 +124,33 @@ def test_unsupported_is_refused_with_the_reason(cluster):
     assert "volume v cannot be mounted at /config" in dict(cluster.events())["Failed"]
 
 
+MOUNTED = {"volumeMounts": [{"name": "keys", "mountPath": "/etc/keys"}]}
+KEYS = [{"name": "keys", "secret": {"secretName": "s", "items": [{"key": "KEY", "path": "in/key"}]}}]
+
+
+def test_a_secret_is_mounted_as_files_once_it_is_there(cluster):
+    words = ["sh", "-c", "cat /etc/keys/in/key $FILE; ls /etc/keys/in", "sh", "/etc/keys"]
+    env = [{"name": "FILE", "value": "/etc/keys/in/key"}]
+    cluster.run(*words, container={**MOUNTED, "env": env}, volumes=KEYS, restartPolicy="Never")
+    cluster.wait("{.status.containerStatuses[0].state.waiting.reason}=ContainerCreating")
+    message = 'MountVolume.SetUp failed for volume "keys" : secret "s" not found'
+    assert ("FailedMount", message) in cluster.events()
+    data = {"KEY": "value ", "OTHER": "not asked for"}
+    cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": data})
+    cluster.wait(SUCCEEDED)
+    assert cluster.kubectl("logs", "p") == "value value key\n"
+
+
+def test_commands_beside_a_container_see_its_secret(cluster):
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"KEY": "value"}}
+    )
+    probe = {"readinessProbe": {"exec": {"command": ["test", "-s", "/etc/keys/in/key"]}, "periodSeconds": 1}}
+    cluster.run("sleep", "60", container={**MOUNTED, **probe}, volumes=KEYS)
+    cluster.wait("Ready")
+    assert cluster.kubectl("exec", "p", "--", "cat", "/etc/keys/in/key") == "value"
+
+
 def test_a_missing_secret_may_come_later(cluster):
     cluster.run(
         "sh", "-c", "echo $KEY", container={"envFrom": [{"secretRef": {"name": "s"}}]}, restartPolicy="Never"

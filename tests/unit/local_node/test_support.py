@@ -19,6 +19,8 @@ def mounting(path, **volume):
         make_pod(),
         mounting("/dev/shm", emptyDir={"medium": "Memory"}),
         mounting("/data/", hostPath={"path": "/data"}),
+        mounting("/config", configMap={"name": "c"}),
+        mounting("/keys", secret={"secretName": "s"}),
         make_pod(volumes=[{"name": "unused", "configMap": {"name": "c"}}]),
         make_pod(container(readinessProbe={"httpGet": {"port": 80}})),
         make_pod(container(ports=[{"containerPort": 80}])),
@@ -30,7 +32,7 @@ def test_supported(pod):
 
 
 REFUSED = {
-    "volume v cannot be mounted at /config": mounting("/config", configMap={"name": "c"}),
+    "volume v cannot be mounted at /data": mounting("/data", persistentVolumeClaim={"claimName": "c"}),
     "volume v cannot be mounted at /tmp": mounting("/tmp", emptyDir={}),
     "readinessProbe: grpc is not supported": make_pod(container(readinessProbe={"grpc": {"port": 1}})),
     "hostPort 80 is not supported": make_pod(container(ports=[{"containerPort": 80, "hostPort": 80}])),

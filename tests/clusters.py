@@ -96,12 +96,20 @@ class Comparison:
     seconds: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     alone: dict[str, str] = field(default_factory=dict)
     """Scenarios that run on one kind, with the reason."""
+    notes: list[str] = field(default_factory=list)
+    """What tests want said at the end: ``record_property("note", ...)``."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Tests that an API server alone cannot pass, with what they need."""
 
     def add(self, report: Any) -> None:
         """Take note of a phase of a test."""
-        name, bracket, parameters = report.nodeid.partition("[")
+        nodeid = report.nodeid.partition("@")[0]  # a group follows, where tests run side by side
+        if alone := getattr(report, "only", None):
+            self.alone[nodeid.removeprefix("tests/").partition("[")[0]] = alone
+        self.notes += [
+            value for key, value in report.user_properties if key == "note" and report.when == "call"
+        ]
+        name, bracket, parameters = nodeid.partition("[")
         given = f"-{parameters.removesuffix(']')}-"
         kind = next((kind for kind in self.kinds if f"-{kind}-" in given), None)
         if not bracket or kind is None:
@@ -117,6 +125,7 @@ class Comparison:
             yield from self._table()
         for scenario, reason in sorted(self.alone.items()):
             yield f"on one alone: {scenario}: {reason}"
+        yield from self.notes
         if self.left_out:
             yield f"left out on an API server alone: {len(self.left_out)}"
         for test, need in sorted(self.left_out.items()):
@@ -129,6 +138,6 @@ class Comparison:
             cells = [f"{times[kind]:11.2f}" if kind in times else f"{'-':>11}" for kind in self.kinds]
             yield "  ".join([f"{scenario:{width}}", *cells])
         everywhere = [scenario for scenario, times in self.seconds.items() if len(times) == len(self.kinds)]
-        contract = sum("api_server/" in scenario for scenario in everywhere)
+        contract = sum("/scenarios/" not in scenario for scenario in everywhere)
         where = "both" if len(self.kinds) == 2 else f"all {len(self.kinds)}"
         yield f"on {where}: {len(everywhere) - contract} scenarios, {contract} contract tests of the API"

@@ -116,19 +116,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only(kind, reason): run on one kind of Kubernetes alone, and why")
+    config.addinivalue_line("markers", "long: takes minutes with all that goes with it, so it begins first")
     config.addinivalue_line("markers", "needs(what): cannot pass on an API server alone, for want of this")
     config.comparison = Comparison(config.getoption("--kubernetes").split(","))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the real Kubernetes once, before tests are handed out to processes that share it."""
+    config = session.config
+    if REAL not in config.comparison.kinds or hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    started = contextlib.ExitStack()
+    config.add_cleanup(started.close)
+    config.real_kubeconfig = started.enter_context(clusters.real())
+    clusters.install_operator(str(KUBECTL), config.real_kubeconfig)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    """Tell a process that is to run tests where the real Kubernetes is."""
+    node.workerinput["real_kubeconfig"] = str(getattr(node.config, "real_kubeconfig", ""))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run whatever uses a cluster once on each kind that is asked for."""
     kinds = metafunc.config.comparison.kinds
     if only := metafunc.definition.get_closest_marker("only"):
-        kind, reason = only.args
-        kinds = [kind] if kind in kinds else []
-        metafunc.config.comparison.alone[metafunc.definition.nodeid.removeprefix("tests/")] = (
-            f"{kind}: {reason}"
-        )
+        kinds = [kind for kind in kinds if kind == only.args[0]]
     # `world` is the contract of the API; whatever else uses a cluster runs Pods in it.
     if "world" not in metafunc.fixturenames:
         kinds = [kind for kind in kinds if not kind.startswith(API_ALONE)]
@@ -154,19 +168,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        _group(item)
+    # What takes longest begins first, so that nobody waits for it in the end.
+    items.sort(key=lambda item: (not item.get_closest_marker("long"), REAL not in item.name))
+
+
+def _group(item: pytest.Item) -> None:
+    """Keep together, where tests run side by side, those that share what is costly to make."""
+    if item.get_closest_marker("xdist_group") is None and {"world", "cluster"} & set(item.fixturenames):
+        kind = item.callspec.params.get("api_cluster", "") if hasattr(item, "callspec") else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{kind}"))
 
 
 @pytest.fixture(scope="session")
-def real_kubeconfig() -> Iterator[Path]:
-    """Give a real Kubernetes; one for the whole run."""
-    with clusters.real() as kubeconfig:
-        yield kubeconfig
+def real_kubeconfig(request: pytest.FixtureRequest) -> Path:
+    """Give the run's real Kubernetes."""
+    given = getattr(request.config, "workerinput", {}).get("real_kubeconfig")
+    return Path(given) if given else request.config.real_kubeconfig
 
 
 @pytest.fixture(scope="session")
 def real_cluster(real_kubeconfig: Path) -> Cluster:
     """Give the real Kubernetes with our operator installed in it."""
-    clusters.install_operator(str(KUBECTL), real_kubeconfig)
     return Cluster(REAL, real_kubeconfig, clusters.gpus_of(str(KUBECTL), real_kubeconfig))
 
 
@@ -207,7 +231,9 @@ def kubernetes(dask_cluster: Cluster, request: pytest.FixtureRequest) -> Iterato
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Compare the kinds of Kubernetes, where a run had more than one or left something out."""
-    if len(config.comparison.kinds) == 1 and not config.comparison.left_out:
+    if hasattr(config, "workerinput") or (
+        len(config.comparison.kinds) == 1 and not config.comparison.left_out
+    ):
         return
     for reports in terminalreporter.stats.values():
         for report in reports:
@@ -221,5 +247,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
+    if only := item.get_closest_marker("only"):
+        report.only = ": ".join(only.args)
     item.failed = getattr(item, "failed", False) or report.failed
     return report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -13,12 +14,35 @@ import pytest
 from dask_gpu_k8s.api import deploy
 from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE
 from dask_gpu_k8s.api.resources import DASKWORKERGROUP
+from tests import clusters
 from tests.clusters import Cluster
 from tests.conftest import KUBECTL
-from tests.e2e.node import build
+from tests.e2e.node import Node, build
 
 Kubectl = Callable[..., str]
 Helm = Callable[..., str]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep these tests together: they share a cluster, and each changes it for all."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group("deploy"))
+            item.add_marker(pytest.mark.long)
+
+
+@pytest.fixture(scope="session")
+def real_kubeconfig(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Give a node that nobody else uses, since here the operator is stopped and its rights are taken.
+
+    A cluster that was given is used by all: then tests must not run side by side.
+    """
+    if given := os.environ.get("DASK_K8S_E2E_KUBECONFIG"):
+        yield Path(given)
+        return
+    with Node() as node:
+        clusters.install_operator(str(KUBECTL), node.kubeconfig)
+        yield node.kubeconfig
 
 
 @pytest.fixture(scope="session")

@@ -96,16 +96,18 @@ SEEN = [right for right in ALL if right[1:] in STORIES]
 
 
 @pytest.mark.parametrize("missing", SEEN, ids=lambda right: f"{right[2]} {right[1]}")
-async def test_a_story_fails_without(stage: Stage, missing: Right, capsys):
+async def test_a_story_fails_without(stage: Stage, missing: Right, record_property):
     start = time.monotonic()
     story = STORIES[missing[1:]]
     await allow(stage, [right for right in ALL if right != missing])
     try:
         await story(stage)
     except StepFailed as failure:
-        with capsys.disabled():
-            taken, seconds = f"{missing[2]} {missing[1]}", time.monotonic() - start
-            print(f"{taken:36} {story.__name__:20} {seconds:5.1f} s  {failure.step}")
+        taken, seconds = f"{missing[2]} {missing[1]}", time.monotonic() - start
+        line = (
+            f"without the right {taken:36} {story.__name__:20} fails in {seconds:4.1f} s at: {failure.step}"
+        )
+        record_property("note", line)
         return
     if missing[1:] in ADMISSION and os.environ.get("DASK_K8S_E2E_KUBECONFIG"):
         pytest.skip("this cluster runs without OwnerReferencesPermissionEnforcement")

@@ -13,6 +13,8 @@ import pytest
 from tests.e2e.node import ControlPlane, pid1, slots
 from tests.e2e.node.places import REPOSITORY
 
+pytestmark = pytest.mark.xdist_group("node")
+
 # Prints its slot and the number of process 1, then waits to be ended.
 RUN = """\
 import signal, time

@@ -30,6 +30,8 @@ NAMESPACE = {
 }
 PORTS = [{"name": "tcp", "port": 8786}, {"name": "http", "port": 8787}]
 
+pytestmark = pytest.mark.xdist_group("node")  # its tests share a node of their own
+
 
 def pod(name: str, image: str, *command: str, limits: "dict[str, str] | None" = None) -> dict[str, Any]:
     container = {**CONTAINER, "image": image, "command": list(command), "resources": {"limits": limits or {}}}

@@ -29,5 +29,5 @@ NEWEST_RAPIDS_IMAGE = "dask-gpu-k8s.local/rapids:newest-dask"
 
 PAUSE_IMAGE = "dask-gpu-k8s.local/pause:1"
 
-GPUS = 8
+GPUS = 40
 """How many ``nvidia.com/gpu`` the node claims to have; no device is behind them."""

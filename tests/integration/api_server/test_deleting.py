@@ -19,6 +19,8 @@ from tests.integration.api_server.conftest import (
 from tests.integration.api_server.gadgets import config_map, gadget, owner, pod, service
 
 GARBAGE_COLLECTION = pytest.mark.needs("controllers: garbage collection")
+COLLECTED = 75
+"""Seconds: a real collector looks for new kinds twice a minute, and collects nothing while it learns them."""
 NAMESPACE_DELETION = pytest.mark.needs("controllers: deletion of namespaces")
 
 
@@ -104,7 +106,7 @@ async def test_dependents_go_with_their_owner(kube: KubeClient, gadgets: Resourc
     async def all_gone() -> bool:
         return await gone(kube, CONFIGMAP, name) and await gone(kube, POD, name)
 
-    await eventually(all_gone)
+    await eventually(all_gone, COLLECTED)
 
 
 @GARBAGE_COLLECTION
@@ -119,7 +121,7 @@ async def test_a_dependent_of_two_stays_with_the_other(
         references = (await kube.get(CONFIGMAP, name))["metadata"]["ownerReferences"]
         return [reference["name"] for reference in references] == [f"{name}-b"]
 
-    await eventually(one_left)
+    await eventually(one_left, COLLECTED)
 
 
 @GARBAGE_COLLECTION
@@ -127,7 +129,7 @@ async def test_what_has_no_owner_any_more_goes(kube: KubeClient, gadgets: Resour
     parent = await kube.create(gadgets, gadget(gadgets, name))
     await kube.delete(gadgets, name)
     await kube.create(CONFIGMAP, config_map(name, ownerReferences=[owner(parent)]))
-    await eventually(lambda: gone(kube, CONFIGMAP, name))
+    await eventually(lambda: gone(kube, CONFIGMAP, name), COLLECTED)
 
 
 @GARBAGE_COLLECTION
@@ -135,7 +137,7 @@ async def test_orphans_stay(kube: KubeClient, gadgets: Resource, name: str) -> N
     parent = await kube.create(gadgets, gadget(gadgets, name))
     await kube.create(CONFIGMAP, config_map(name, ownerReferences=[owner(parent)]))
     await kube.delete(gadgets, name, propagation="Orphan")
-    await eventually(lambda: gone(kube, gadgets, name))
+    await eventually(lambda: gone(kube, gadgets, name), COLLECTED)
     assert "ownerReferences" not in (await kube.get(CONFIGMAP, name))["metadata"]
 
 
@@ -152,10 +154,10 @@ async def test_in_the_foreground_dependents_go_first(kube: KubeClient, gadgets: 
     async def child_is_marked() -> bool:
         return "deletionTimestamp" in (await kube.get(CONFIGMAP, name))["metadata"]
 
-    await eventually(child_is_marked)
+    await eventually(child_is_marked, COLLECTED)
     assert not await gone(kube, gadgets, name)
     await kube.patch(CONFIGMAP, name, {"metadata": {"finalizers": None}})
-    await eventually(lambda: gone(kube, gadgets, name))
+    await eventually(lambda: gone(kube, gadgets, name), COLLECTED)
 
 
 @NAMESPACE_DELETION

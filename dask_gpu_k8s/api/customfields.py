@@ -222,6 +222,8 @@ def cluster() -> Manifest:
             pendingWorkers=count("Workers asked for and not ready, all groups together."),
             defaultGroupReplicas=count("spec.worker.replicas as last passed to the default group."),
             schedulerRestarts=count("How often the scheduler was lost and came back."),
+            idleSince=moment("Since when the scheduler is known to be without work."),
+            idleMark=text("What the scheduler said then; another answer means that there was work."),
             schedulerAddress=text("Where clients within Kubernetes find the scheduler."),
         ),
         _short_name(),

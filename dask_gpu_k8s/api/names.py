@@ -49,6 +49,11 @@ def cluster_ip_service(cluster: str) -> str:
     return f"{cluster}-service"
 
 
+def client_lease(cluster: str) -> str:
+    """Name of the Lease by which a client says that a cluster with a ``ttl`` is still wanted."""
+    return f"{cluster}-client"
+
+
 def worker_group(cluster: str, group: str = DEFAULT_GROUP) -> str:
     """Name of the DaskWorkerGroup that `group` stands for in `cluster`."""
     return f"{cluster}-{group}"

@@ -12,6 +12,7 @@ from dask_gpu_k8s.api.resources import (
     DASKWORKERGROUP,
     EVENT,
     GROUP,
+    LEASE,
     POD,
     SERVICE,
 )
@@ -86,6 +87,12 @@ OPERATOR_RULES = (
         (SERVICE.plural,),
         ("create", "get", "list", "watch"),
         "The Services of schedulers; they go with their cluster.",
+    ),
+    Rule(
+        LEASE.group,
+        (LEASE.plural,),
+        ("get",),
+        "Looks whether a client still renews the Lease of a cluster with a ttl.",
     ),
     Rule(EVENT.group, (EVENT.plural,), ("create",), "Tells what happened, for kubectl describe."),
 )

@@ -59,8 +59,8 @@ class KubeCluster(LifeCycle):
         Delete the DaskCluster at `close` and at exit. Default: if it was created here. In the
         configuration, ``false`` keeps what is created; only the argument deletes what was connected to.
     idle_timeout : int, optional
-        Seconds without work after which the cluster is to be deleted. Default never. It is written into the
-        resource; the operator does not act on it yet, and a warning says so.
+        Seconds without work after which the operator deletes the cluster. Default never. Neither this
+        client's connection nor results that it holds are work.
     resource_timeout : float, optional
         Seconds without any progress after which a start has failed. Default 60.
     scheduler_service_type : str, optional
@@ -152,7 +152,6 @@ class KubeCluster(LifeCycle):
         _refuse_unknown(unknown)
         settings = resolve({argument: given[argument] for argument in ARGUMENTS})
         _warn_of_ignored(given)
-        _warn_of_idle_timeout(settings.idle_timeout)
         for argument in ARGUMENTS:
             if argument != "name":  # a property of the base
                 setattr(self, argument, getattr(settings, argument))
@@ -328,15 +327,6 @@ def _refuse_unknown(unknown: Mapping[str, Any]) -> None:
     for name in unknown:
         raise TypeError(
             f"KubeCluster has no argument {name!r}{hint(name, known)}. It has {', '.join(known)}."
-        )
-
-
-def _warn_of_idle_timeout(seconds: int) -> None:
-    if seconds:
-        warnings.warn(
-            "idle_timeout is in the resource, but the operator does not act on it: an idle cluster stays",
-            UserWarning,
-            stacklevel=3,
         )
 
 

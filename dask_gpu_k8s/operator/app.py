@@ -23,6 +23,7 @@ from dask_gpu_k8s.kube.config import in_cluster
 from dask_gpu_k8s.kube.reflector import Reflector
 from dask_gpu_k8s.operator.engine.cache import LiveWorld, StoreCache
 from dask_gpu_k8s.operator.engine.controller import Controller
+from dask_gpu_k8s.operator.engine.duties import duties
 from dask_gpu_k8s.operator.engine.executor import Executor
 from dask_gpu_k8s.operator.engine.expectations import Expectations
 from dask_gpu_k8s.operator.engine.facts import Key
@@ -66,7 +67,7 @@ class Operator:
         link = SchedulerLink(kube, direct=in_cluster(), timeout=settings.scheduler_timeout)
         self._schedulers = SchedulerApi(link, patience=settings.retire_patience)
         self.controller = Controller(
-            {kind.resource.kind: kind for kind in KINDS},
+            {kind.name: kind for kind in KINDS},
             LiveWorld(self._cache, kube, self._schedulers, self._expectations, self._refused),
             Executor(kube, self._schedulers, self._expectations),
             Reporter(kube),
@@ -137,6 +138,8 @@ class Operator:
         for obj in (old, new):
             for key in concerned(resource, obj) if obj else ():
                 self._queue.add(key, priority=priority)
+        for key in duties(resource, old, new):
+            self._queue.add(key, priority=priority)
         if resource == DASKCLUSTER and _generation(old) != _generation(new):
             meta = (new or old or {})["metadata"]
             for group in self._cache.groups_of(meta["namespace"], meta["name"]):

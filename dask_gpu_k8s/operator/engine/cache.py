@@ -9,6 +9,7 @@ from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import DASKWORKERGROUP, POD, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import ALL_NAMESPACES, KubeClient
+from dask_gpu_k8s.kube.errors import NotFound
 from dask_gpu_k8s.kube.store import Store
 from dask_gpu_k8s.operator.engine.expectations import Expectations
 from dask_gpu_k8s.operator.engine.facts import GroupPods, Key, SchedulerAt, WorkerFacts
@@ -99,6 +100,17 @@ class LiveWorld:
         return GroupPods(
             self.cache.owned(POD, key.namespace, uid), settled=not self._expectations.is_open(key)
         )
+
+    async def live(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """Return an object as the API server has it now."""
+        try:
+            return await self._kube.get(resource, name, namespace)
+        except NotFound:
+            return None
+
+    async def idle_since(self, scheduler: SchedulerAt, *, clients: bool, data: bool) -> float | None:
+        """Ask a scheduler since when it is idle."""
+        return await self._schedulers.idle_since(scheduler, clients=clients, data=data)
 
     async def workers(self, scheduler: SchedulerAt) -> Mapping[str, WorkerFacts]:
         """Ask a scheduler for its workers."""

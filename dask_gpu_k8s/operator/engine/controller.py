@@ -35,12 +35,20 @@ class Kind:
         ``(seen, now)`` to a Plan; pure.
     conclude : callable
         ``(seen, plan, outcomes, now)`` to a Conclusion, or ``None`` if there is nothing to say; pure.
+    duty : str
+        Empty for the kind's own; else what is done about it beside that, in runs of its own.
     """
 
     resource: Resource
     observe: Callable[[Key, World], Awaitable[Any]]
     plan: Callable[[Any, datetime], Plan]
     conclude: Callable[[Any, Plan, list[Outcome], datetime], Conclusion | None]
+    duty: str = ""
+
+    @property
+    def name(self) -> str:
+        """What its keys have for a kind."""
+        return self.duty or self.resource.kind
 
 
 @dataclass

@@ -117,6 +117,17 @@ class World(Protocol):
     async def group_pods(self, key: Key, group: Manifest) -> GroupPods:
         """Return the worker Pods of a group."""
 
+    async def live(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """Return an object as the API server has it now, for what is not followed or must be certain."""
+
+    async def idle_since(self, scheduler: SchedulerAt, *, clients: bool, data: bool) -> float | None:
+        """Ask a scheduler since when it is idle; see `SchedulerApi.idle_since`.
+
+        Raises
+        ------
+        SchedulerUnreachable
+        """
+
     async def workers(self, scheduler: SchedulerAt) -> Mapping[str, WorkerFacts]:
         """Ask a scheduler for its workers, by address.
 

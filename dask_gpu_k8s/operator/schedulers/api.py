@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dask_gpu_k8s.operator.engine.facts import SchedulerAt, SchedulerUnreachable, WorkerFacts
+from dask_gpu_k8s.operator.schedulers.idleness import idle_since
 from dask_gpu_k8s.operator.schedulers.link import SchedulerLink
 
 BUSY_STATES = ("executing", "long-running", "ready", "constrained", "waiting", "resumed")
@@ -74,6 +75,16 @@ class SchedulerApi:
             return {address: _facts(worker) for address, worker in answer["workers"].items()}
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise SchedulerUnreachable(f"it answered what is not understood ({error!r})") from error
+
+    async def idle_since(self, scheduler: SchedulerAt, *, clients: bool, data: bool) -> float | None:
+        """Ask since when there is no work; see `idleness.idle_since`.
+
+        Raises
+        ------
+        SchedulerUnreachable
+        """
+        async with self._link.reach(scheduler) as connection:
+            return await self._link.in_time(idle_since(connection, clients=clients, data=data))
 
     async def retire(
         self,

@@ -219,6 +219,16 @@ async def shrinks(stage: Stage) -> None:
     await stage.until("one worker is left beside the scheduler", is_smaller)
 
 
+async def expires(stage: Stage) -> None:
+    """A cluster with a ttl that nobody renews is deleted."""
+    await stage.create(DASKCLUSTER, {**cluster_spec(stage.name, 0), "ttl": 1})
+
+    async def is_gone() -> bool:
+        return not await stage.get(DASKCLUSTER, stage.name)
+
+    await stage.until("the cluster is gone", is_gone)
+
+
 async def adopts(stage: Stage) -> None:
     """A group that somebody adds to a cluster goes when the cluster goes."""
     await comes_up(stage, workers=0)
@@ -334,6 +344,7 @@ STORIES: dict[tuple[str, str], Story] = {
     ("services", "get"): service_taken,
     ("services", "list"): starts,
     ("services", "watch"): starts_and_mends,
+    ("leases", "get"): expires,
     ("events", "create"): tells,
 }
 

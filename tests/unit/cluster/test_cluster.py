@@ -97,12 +97,6 @@ async def test_clusters_are_equal_to_themselves_only():
     await second.close()
 
 
-async def test_an_idle_timeout_that_nobody_acts_on_is_said():
-    with pytest.warns(UserWarning, match="an idle cluster stays"):
-        cluster = KubeCluster(name="other", idle_timeout=60, asynchronous=True)
-    await cluster.close()
-
-
 async def test_what_a_custom_spec_makes_useless_is_named():
     with pytest.warns(UserWarning, match="custom_cluster_spec says it all; ignored: image, n_workers$"):
         cluster = KubeCluster(

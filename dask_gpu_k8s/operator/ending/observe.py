@@ -1,0 +1,76 @@
+"""The end of a DaskCluster: what speaks for it and what against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dask_gpu_k8s.api import names
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, LEASE
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.daskjob.observe import ENDED
+from dask_gpu_k8s.operator.ending.idle import Look, timeout_of
+from dask_gpu_k8s.operator.ending.ttl import ttl_of
+from dask_gpu_k8s.operator.engine.facts import Key, SchedulerUnreachable, World
+from dask_gpu_k8s.operator.pods import is_terminating
+from dask_gpu_k8s.operator.workergroup.observe import scheduler_at
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A cluster, and what its end depends on.
+
+    Attributes
+    ----------
+    cluster : Manifest
+    job : Manifest, optional
+        The DaskJob that it belongs to, unless that has ended.
+    look : Look, optional
+        What the scheduler said; ``None`` if it could not be asked, or nobody wants to know.
+    lease : Manifest, optional
+        The client's, if there is one and it matters.
+    """
+
+    cluster: Manifest
+    job: Manifest | None = None
+    look: Look | None = None
+    lease: Manifest | None = None
+
+
+async def observe(key: Key, world: World) -> Observed | None:
+    """Look at a cluster, and at no more than its end depends on."""
+    cluster = world.cache.get(DASKCLUSTER, key.namespace, key.name)
+    if cluster is None or is_terminating(cluster):
+        return None
+    job = _job(cluster, world)
+    if job is not None:
+        return Observed(cluster, job)
+    look = await _look(cluster, world) if timeout_of(cluster) else None
+    lease = None
+    if ttl_of(cluster):
+        lease = await world.live(LEASE, key.namespace, names.client_lease(key.name))
+    return Observed(cluster, look=look, lease=lease)
+
+
+def _job(cluster: Manifest, world: World) -> Manifest | None:
+    for owner in cluster["metadata"].get("ownerReferences") or ():
+        job = world.cache.get(DASKJOB, cluster["metadata"]["namespace"], owner["name"])
+        if job is not None and job["metadata"]["uid"] == owner["uid"]:
+            ended = (job.get("status") or {}).get("jobStatus") in ENDED
+            return None if ended or is_terminating(job) else job
+    return None
+
+
+async def _look(cluster: Manifest, world: World) -> Look | None:
+    scheduler = scheduler_at(cluster, world)
+    if scheduler is None:
+        return None
+    spec = cluster["spec"]
+    try:
+        since = await world.idle_since(
+            scheduler,
+            clients=bool(spec.get("idleRespectsClients")),
+            data=bool(spec.get("idleRespectsData")),
+        )
+    except SchedulerUnreachable:
+        return None
+    return Look(since)

@@ -1,0 +1,36 @@
+"""What else is to be done when something changes, beside looking at whom it concerns."""
+
+from __future__ import annotations
+
+from dask_gpu_k8s.api.resources import DASKCLUSTER, Resource
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.engine.facts import Key
+
+ENDING = "Ending of DaskCluster"
+"""Watching over when a cluster ends by itself. It has a clock of its own: the status does not wake it."""
+
+
+def duties(resource: Resource, old: Manifest | None, new: Manifest | None) -> set[Key]:
+    """Return the keys of what is to be done about a change.
+
+    Parameters
+    ----------
+    resource : Resource
+        Kind of the object.
+    old, new : Manifest, optional
+        The object before and after; ``None`` where it did not exist.
+    """
+    if resource == DASKCLUSTER and new is not None and (_ends(new) or _ends(old)) and _is_other(old, new):
+        return {Key(ENDING, new["metadata"]["namespace"], new["metadata"]["name"])}
+    return set()
+
+
+def _ends(cluster: Manifest | None) -> bool:
+    return cluster is not None and bool(cluster["spec"].get("idleTimeout") or cluster["spec"].get("ttl"))
+
+
+def _is_other(old: Manifest | None, new: Manifest) -> bool:
+    """Say whether it is another object or asks for something else."""
+    return old is None or any(
+        old["metadata"].get(field) != new["metadata"].get(field) for field in ("uid", "generation")
+    )

@@ -26,6 +26,7 @@ DOCUMENTS = {
     "apis__coordination.k8s.io__v1": ("Lease",),
     "apis__discovery.k8s.io__v1": ("EndpointSlice",),
     "apis__events.k8s.io__v1": ("Event",),
+    "apis__networking.k8s.io__v1": ("NetworkPolicy",),
     "apis__policy__v1": ("PodDisruptionBudget",),
     "apis__rbac.authorization.k8s.io__v1": ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"),
 }  # fmt: skip

@@ -73,6 +73,13 @@ SERVICE = Resource("", "v1", "services", "Service", "service", ("svc",), True, (
 EVENT = Resource("", "v1", "events", "Event", "event", ("ev",))
 CONFIGMAP = Resource("", "v1", "configmaps", "ConfigMap", "configmap", ("cm",))
 SECRET = Resource("", "v1", "secrets", "Secret", "secret")
+BUDGET = Resource(
+    "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", "poddisruptionbudget", ("pdb",), True,
+    ("status",),
+)  # fmt: skip
+NETWORKPOLICY = Resource(
+    "networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", "networkpolicy", ("netpol",)
+)
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease", "lease")
 CRD = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition",

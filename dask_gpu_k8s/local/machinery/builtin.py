@@ -18,10 +18,6 @@ from dask_gpu_k8s.local.printing.table import PLAIN
 SERVICEACCOUNT = Resource("", "v1", "serviceaccounts", "ServiceAccount", "serviceaccount", ("sa",))
 ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints", "endpoints", ("ep",))
 ENDPOINTSLICE = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", "endpointslice")
-BUDGET = Resource(
-    "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", "poddisruptionbudget", ("pdb",), True,
-    ("status",),
-)  # fmt: skip
 _RBAC = "rbac.authorization.k8s.io"
 ROLE = Resource(_RBAC, "v1", "roles", "Role", "role")
 ROLEBINDING = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", "rolebinding")
@@ -171,15 +167,22 @@ def _coordination() -> list[Kind]:
 
 
 def _policy() -> list[Kind]:
-    """Make the kinds that are stored and have no effect here: nothing is authorised, no eviction refused."""
+    """Make the kinds that are stored and have no effect here: no request, eviction or packet is refused."""
     account = Kind(SERVICEACCOUNT, printers.SERVICEACCOUNT, _schema("ServiceAccount"))
     budget = Kind(
-        BUDGET,
+        resources.BUDGET,
         printers.BUDGET,
         _schema("PodDisruptionBudget"),
         has_status=True,
         has_generation=True,
         needs_version=True,
+    )
+    network = Kind(
+        resources.NETWORKPOLICY,
+        printers.NETWORKPOLICY,
+        _schema("NetworkPolicy"),
+        has_generation=True,
+        fill=simple_rules.fill_network_policy,
     )
     rights = [
         Kind(
@@ -191,7 +194,7 @@ def _policy() -> list[Kind]:
         )
         for resource in (ROLE, ROLEBINDING, CLUSTERROLE, CLUSTERROLEBINDING)
     ]
-    return [account, budget, *rights]
+    return [account, budget, network, *rights]
 
 
 def _custom_kinds(now: Callable[[], datetime]) -> Kind:

@@ -66,6 +66,14 @@ def check_event(event: Manifest, _old: Manifest | None) -> list[Cause]:
     return []
 
 
+def fill_network_policy(policy: Manifest, _old: Manifest | None) -> Manifest:
+    """Say which way a policy counts, where it does not: inwards, and outwards if it speaks of that."""
+    spec = {"podSelector": {}, **(policy.get("spec") or {})}
+    if not spec.get("policyTypes"):
+        spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
+    return {**policy, "spec": spec}
+
+
 def fill_lists(*fields: str) -> Any:
     """Make a filler that gives each named list its empty value, as typed clients expect."""
 

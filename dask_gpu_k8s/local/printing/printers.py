@@ -236,6 +236,14 @@ def _budget(obj: Manifest, now: datetime) -> list[Any]:
 BUDGET = Printer((NAME, *_columns("Min Available", "Max Unavailable", "Allowed Disruptions"), AGE), _budget)
 
 
+def _network_policy(obj: Manifest, now: datetime) -> list[Any]:
+    selected = obj.get("spec", {}).get("podSelector") or {}
+    return [_name(obj), labels_text(selected.get("matchLabels")), _created(obj, now)]
+
+
+NETWORKPOLICY = Printer((NAME, Column("Pod-Selector"), AGE), _network_policy)
+
+
 def _role(obj: Manifest, _now: datetime) -> list[Any]:
     return [_name(obj), obj["metadata"].get("creationTimestamp", "")]
 

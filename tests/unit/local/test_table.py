@@ -227,6 +227,7 @@ META = {"name": "x", "creationTimestamp": CREATED}
         (printers.CONFIGMAP, {"data": {"a": ""}, "binaryData": {"b": ""}}, ["x", 2, "60s"]),
         (printers.LEASE, {"spec": {"holderIdentity": "me"}}, ["x", "me", "60s"]),
         (printers.BUDGET, {"spec": {"maxUnavailable": "50%"}}, ["x", "N/A", "50%", 0, "60s"]),
+        (printers.NETWORKPOLICY, {"spec": {"podSelector": {"matchLabels": {"a": "b"}}}}, ["x", "a=b", "60s"]),
         (printers.BINDING, {"roleRef": {"kind": "Role", "name": "r"}}, ["x", "Role/r", "60s"]),
         (printers.CRD, {}, ["x", CREATED]),
     ],

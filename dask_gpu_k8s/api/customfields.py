@@ -122,7 +122,14 @@ def _cluster_spec() -> Manifest:
             "security": flag(
                 "Whether scheduler, workers and clients speak TLS, with certificates of their own."
             ),
-            "networkPolicy": flag("Whether only the cluster itself and the peers below may reach its Pods."),
+            "networkPolicy": flag(
+                "Whether only the cluster's own Pods, the operator and networkPolicyFrom may reach its Pods; "
+                "who may be reached stays as it is."
+            ),
+            "networkPolicyFrom": _described(
+                {"type": "array", "items": for_crd(definition("NetworkPolicyPeer"))},
+                "Who else may reach the cluster's Pods where networkPolicy is true, as in a NetworkPolicy.",
+            ),
             "scheduler": scheduler,
             "worker": _worker("The workers of the default group."),
         },
@@ -214,7 +221,7 @@ def cluster() -> Manifest:
         "A Dask scheduler with its workers.",
         _cluster_spec(),
         _status(
-            phase=text("Created, Pending, Running or Error."),
+            phase=text("Created, Pending, Running, Suspending, Suspended, Failed or Error."),
             replicas=count("Worker Pods of the default group."),
             selector=text("Label selector of the default group's Pods."),
             desiredWorkers=count("Workers asked for, all groups together."),
@@ -224,6 +231,15 @@ def cluster() -> Manifest:
             schedulerRestarts=count("How often the scheduler was lost and came back."),
             idleSince=moment("Since when the scheduler is known to be without work."),
             idleMark=text("What the scheduler said then; another answer means that there was work."),
+            schedulerPod=fields(
+                {
+                    "uid": text("Of the scheduler Pod seen last."),
+                    "restartsBefore": count("schedulerRestarts before that Pod was there."),
+                    "wasReady": flag("Whether that Pod was ever ready."),
+                    "restartsWhenReady": count("schedulerRestarts when it was last known to be ready."),
+                },
+                description="What the operator remembers in order to notice the loss of a scheduler.",
+            ),
             schedulerAddress=text("Where clients within Kubernetes find the scheduler."),
         ),
         _short_name(),

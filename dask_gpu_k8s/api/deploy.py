@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dask_gpu_k8s.api import rights
+from dask_gpu_k8s.api import labels, rights
 from dask_gpu_k8s.api.manifests import OPERATOR_COMMAND, OPERATOR_NAMESPACE
 from dask_gpu_k8s.api.types import Manifest
 
@@ -128,7 +128,7 @@ def make_deployment(it: Installation, arguments: Sequence[str] = ()) -> Manifest
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": it.selector},
             "template": {
-                "metadata": {"labels": it.labels},
+                "metadata": {"labels": {**it.labels, **labels.of_operator()}},
                 "spec": {
                     "serviceAccountName": it.account,
                     # Variables of Services called dask-… would become configuration of Dask.

@@ -10,9 +10,13 @@ SCHEDULER = "scheduler"
 WORKER = "worker"
 WORKERGROUP = "workergroup"
 JOB_RUNNER = "job-runner"
+OPERATOR = "operator"
 
 RETIRE = "kubernetes.dask.org/retire"
 """Annotation on a worker Pod that is to go; its value says why. Such a Pod is never counted again."""
+
+TEMPLATE = "kubernetes.dask.org/template"
+"""Annotation on what was made from a template: a mark that differs when the template does."""
 
 
 def of_cluster(cluster: str) -> dict[str, str]:
@@ -38,6 +42,11 @@ def of_workers(cluster: str, group: str) -> dict[str, str]:
 def of_job_runner(cluster: str) -> dict[str, str]:
     """Labels of a DaskJob's runner Pod."""
     return {CLUSTER_NAME: cluster, COMPONENT: JOB_RUNNER}
+
+
+def of_operator() -> dict[str, str]:
+    """Labels by which the operator's own Pods are let through where a cluster is closed to others."""
+    return {COMPONENT: OPERATOR}
 
 
 def selector(labels: dict[str, str]) -> str:

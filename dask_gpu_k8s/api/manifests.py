@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from functools import cache
 
+from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.builtin import builtin_schemas, kubernetes_version
 from dask_gpu_k8s.api.crd import make_crds
 from dask_gpu_k8s.api.schema import apply_defaults, did_you_mean, fields_at, unknown_fields, validate
@@ -123,7 +124,7 @@ def operator_manifests(
             "metadata": {
                 "name": OPERATOR_NAME,
                 "namespace": namespace,
-                "labels": {"app.kubernetes.io/name": OPERATOR_NAME},
+                "labels": {"app.kubernetes.io/name": OPERATOR_NAME, **labels.of_operator()},
             },
             "spec": {"restartPolicy": "Always", "containers": [container]},
         },

@@ -40,7 +40,7 @@ def cluster_name_problem(name: str) -> str | None:
 
 
 def scheduler(cluster: str) -> str:
-    """Name of the scheduler Pod, and of the Service of the asked type."""
+    """Name of the scheduler Pod, of the Service of the asked type, and of the PodDisruptionBudget."""
     return f"{cluster}-scheduler"
 
 
@@ -52,6 +52,11 @@ def cluster_ip_service(cluster: str) -> str:
 def client_lease(cluster: str) -> str:
     """Name of the Lease by which a client says that a cluster with a ``ttl`` is still wanted."""
     return f"{cluster}-client"
+
+
+def network_policy(cluster: str) -> str:
+    """Name of the NetworkPolicy that closes a cluster to others."""
+    return f"{cluster}-network"
 
 
 def worker_group(cluster: str, group: str = DEFAULT_GROUP) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dask_gpu_k8s.api.resources import (
+    BUDGET,
     DASK_RESOURCES,
     DASKCLUSTER,
     DASKJOB,
@@ -13,6 +14,7 @@ from dask_gpu_k8s.api.resources import (
     EVENT,
     GROUP,
     LEASE,
+    NETWORKPOLICY,
     POD,
     SERVICE,
 )
@@ -85,8 +87,20 @@ OPERATOR_RULES = (
     Rule(
         SERVICE.group,
         (SERVICE.plural,),
-        ("create", "get", "list", "watch"),
-        "The Services of schedulers; they go with their cluster.",
+        ("create", "get", "list", "patch", "watch"),
+        "The Services of schedulers; they go with their cluster. Patch applies an edited type or port.",
+    ),
+    Rule(
+        BUDGET.group,
+        (BUDGET.plural,),
+        ("create", "delete", "get", "list", "watch"),
+        "Spares schedulers where nodes are drained; delete is for those that do not want it any more.",
+    ),
+    Rule(
+        NETWORKPOLICY.group,
+        (NETWORKPOLICY.plural,),
+        ("create", "delete", "get", "list", "patch", "watch"),
+        "Closes clusters to others where they ask for it, and opens them again.",
     ),
     Rule(
         LEASE.group,

@@ -9,9 +9,11 @@ import time
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import (
+    BUDGET,
     DASK_RESOURCES,
     DASKCLUSTER,
     DASKWORKERGROUP,
+    NETWORKPOLICY,
     POD,
     SERVICE,
     Resource,
@@ -61,14 +63,21 @@ class Operator:
         self._reflectors = {
             (resource, namespace): self._make_reflector(kube, resource, namespace)
             for namespace in settings.namespaces or (ALL_NAMESPACES,)
-            for resource in (*DASK_RESOURCES, POD, SERVICE)
+            for resource in (*DASK_RESOURCES, POD, SERVICE, BUDGET, NETWORKPOLICY)
         }
         self._cache = StoreCache({at: reflector.store for at, reflector in self._reflectors.items()})
         link = SchedulerLink(kube, direct=in_cluster(), timeout=settings.scheduler_timeout)
         self._schedulers = SchedulerApi(link, patience=settings.retire_patience)
         self.controller = Controller(
             {kind.name: kind for kind in KINDS},
-            LiveWorld(self._cache, kube, self._schedulers, self._expectations, self._refused),
+            LiveWorld(
+                self._cache,
+                kube,
+                self._schedulers,
+                self._expectations,
+                self._refused,
+                home=kube.namespace if in_cluster() else "",
+            ),
             Executor(kube, self._schedulers, self._expectations),
             Reporter(kube),
             self._refused,

@@ -44,9 +44,10 @@ def has_started(pod: Manifest) -> bool:
     )
 
 
-def restarts(pod: Manifest) -> int:
-    """Return how often its containers were started again."""
-    return sum(int(status.get("restartCount") or 0) for status in _containers(pod))
+def container_restarts(pod: Manifest, container: str) -> int:
+    """Return how often one of its containers was started again."""
+    counts = (status.get("restartCount") for status in _containers(pod) if status["name"] == container)
+    return int(next(counts, 0) or 0)
 
 
 def is_owned_by(resource: Manifest, uid: str) -> bool:

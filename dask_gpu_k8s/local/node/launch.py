@@ -106,9 +106,7 @@ def prepare(
     """
     write_volumes(around.pod, files.volumes, around.lookup)
     places = mounts(around.pod, container, files.volumes)
-    own = {
-        name: translate(value, places) for name, value in container_variables(container, around).items()
-    }
+    own = {name: translate(value, places) for name, value in container_variables(container, around).items()}
     command = [translate(word, places) for word in command_line(container, own)]
     workdir = container.get("workingDir")
     if workdir and not os.path.isdir(workdir):

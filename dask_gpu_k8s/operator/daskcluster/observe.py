@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dask_gpu_k8s.api import names
-from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD, SERVICE, Resource
+from dask_gpu_k8s.api.resources import (
+    BUDGET,
+    DASKCLUSTER,
+    DASKWORKERGROUP,
+    NETWORKPOLICY,
+    POD,
+    SERVICE,
+    Resource,
+)
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import Key, World
 from dask_gpu_k8s.operator.pods import is_owned_by, is_terminating
@@ -19,10 +27,14 @@ class Observed:
     Attributes
     ----------
     cluster : Manifest
-    scheduler, service, cluster_ip_service, default_group : Manifest, optional
+    scheduler, service, cluster_ip_service, default_group, budget, policy : Manifest, optional
         The objects of the names that it gives them, whoever owns them.
     groups : sequence of Manifest
         All its DaskWorkerGroups.
+    workers_left : int
+        Worker Pods that are there although none is to be.
+    home : str
+        Namespace of the operator itself; empty if it runs outside.
     cooling : float
         Seconds for which nothing is made, because the API server has just refused something.
     """
@@ -32,7 +44,11 @@ class Observed:
     service: Manifest | None = None
     cluster_ip_service: Manifest | None = None
     default_group: Manifest | None = None
+    budget: Manifest | None = None
+    policy: Manifest | None = None
     groups: Sequence[Manifest] = ()
+    workers_left: int = 0
+    home: str = ""
     cooling: float = 0.0
 
     @property
@@ -43,8 +59,24 @@ class Observed:
     @property
     def parts(self) -> list[Manifest]:
         """Those of its single parts that exist."""
-        parts = (self.scheduler, self.service, self.cluster_ip_service, self.default_group)
+        parts = (
+            self.scheduler,
+            self.service,
+            self.cluster_ip_service,
+            self.default_group,
+            self.policy,
+        )
         return [part for part in parts if part is not None]
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether there is to be no Pod of it at all."""
+        return bool(self.cluster["spec"].get("suspend"))
+
+    @property
+    def are_workers_suspended(self) -> bool:
+        """Whether there are to be no workers of it."""
+        return self.is_suspended or bool(self.cluster["spec"].get("suspendWorkers"))
 
     def is_leftover(self, part: Manifest) -> bool:
         """Say whether `part` belongs to an earlier cluster of this name and goes by itself."""
@@ -71,15 +103,21 @@ async def observe(key: Key, world: World) -> Observed | None:
         return world.cache.get(resource, key.namespace, name)
 
     owned = world.cache.owned(DASKWORKERGROUP, key.namespace, cluster["metadata"]["uid"])
-    return Observed(
+    seen = Observed(
         cluster,
-        part(POD, names.scheduler(key.name)),
-        part(SERVICE, names.scheduler(key.name)),
-        part(SERVICE, names.cluster_ip_service(key.name)),
-        part(DASKWORKERGROUP, names.worker_group(key.name)),
-        [group for group in owned if not is_terminating(group)],
-        world.cooling(key, cluster),
+        scheduler=part(POD, names.scheduler(key.name)),
+        service=part(SERVICE, names.scheduler(key.name)),
+        cluster_ip_service=part(SERVICE, names.cluster_ip_service(key.name)),
+        default_group=part(DASKWORKERGROUP, names.worker_group(key.name)),
+        budget=part(BUDGET, names.scheduler(key.name)),
+        policy=part(NETWORKPOLICY, names.network_policy(key.name)),
+        groups=[group for group in owned if not is_terminating(group)],
+        home=world.home,
+        cooling=world.cooling(key, cluster),
     )
+    if not seen.are_workers_suspended:
+        return seen
+    return replace(seen, workers_left=len(world.cache.workers_of(key.namespace, key.name)))
 
 
 def problem(cluster: Manifest) -> str | None:

@@ -67,6 +67,8 @@ class LiveWorld:
     refused : Refusals
     clock : callable, optional
         Monotonic time in seconds.
+    home : str, optional
+        The operator's own namespace.
     """
 
     def __init__(
@@ -77,8 +79,10 @@ class LiveWorld:
         expectations: Expectations,
         refused: Refusals,
         clock: Callable[[], float] = time.monotonic,
+        home: str = "",
     ) -> None:
         self.cache = cache
+        self.home = home
         self._kube = kube
         self._schedulers = schedulers
         self._expectations = expectations

@@ -111,6 +111,10 @@ class World(Protocol):
     def cache(self) -> Cache:
         """The operator's copy of what the API server holds."""
 
+    @property
+    def home(self) -> str:
+        """The operator's own namespace; empty if it runs outside of Kubernetes."""
+
     def cooling(self, key: Key, resource: Manifest) -> float:
         """Return for how many more seconds nothing refused is asked again for this generation; else 0."""
 

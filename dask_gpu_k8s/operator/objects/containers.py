@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.types import Manifest
 
 COMM_PORT = 8786
@@ -62,6 +63,12 @@ def comm_port_of(spec: Manifest, field: str = "containerPort") -> int:
             if port.get("name") == COMM_PORT_NAME and isinstance(port.get(field), int):
                 return int(port[field])
     return COMM_PORT
+
+
+def scheduler_container(spec: Manifest) -> str:
+    """Name the container of a scheduler's Pod that runs Dask: the one so called, else the first."""
+    given = [str(container["name"]) for container in spec["containers"]]
+    return labels.SCHEDULER if labels.SCHEDULER in given else given[0]
 
 
 def _make_container(container: Manifest, env: Mapping[str, str], legacy_commands: bool) -> Manifest:

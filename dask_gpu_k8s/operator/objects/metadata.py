@@ -23,7 +23,7 @@ from typing import Any
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
 
-PRIVATE_ANNOTATIONS = ("kubectl.kubernetes.io/", "kopf.zalando.org/")
+PRIVATE_ANNOTATIONS = ("kubectl.kubernetes.io/", "kopf.zalando.org/", "kubernetes.dask.org/")
 """Prefixes of annotations with which a tool remembers something about the parent itself."""
 
 

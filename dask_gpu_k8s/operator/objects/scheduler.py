@@ -7,19 +7,21 @@ from dask_gpu_k8s.api.resources import DASKCLUSTER, POD, SERVICE
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.objects.containers import comm_port_of, make_pod_spec
 from dask_gpu_k8s.operator.objects.metadata import identity, make_metadata
+from dask_gpu_k8s.operator.objects.templates import fingerprint, marked_with
 
 
 def make_scheduler_pod(cluster: Manifest) -> Manifest:
     """Make the Pod of a cluster's scheduler."""
     name = cluster["metadata"]["name"]
     role = cluster["spec"]["scheduler"]
-    return {
+    made = {
         **identity(POD),
         "metadata": make_metadata(
             names.scheduler(name), cluster, DASKCLUSTER, role.get("metadata"), fixed=labels.of_scheduler(name)
         ),
         "spec": make_pod_spec(role["spec"]),
     }
+    return marked_with(made, fingerprint(role["spec"], role.get("metadata") or {}))
 
 
 def make_scheduler_service(cluster: Manifest) -> Manifest:
@@ -58,8 +60,9 @@ def _service_spec(cluster: Manifest) -> Manifest:
 def _make_service(cluster: Manifest, name: str, spec: Manifest) -> Manifest:
     own = cluster["spec"]["scheduler"].get("metadata")
     fixed = labels.of_scheduler(cluster["metadata"]["name"])
-    return {
+    made = {
         **identity(SERVICE),
         "metadata": make_metadata(name, cluster, DASKCLUSTER, own, fixed=fixed),
         "spec": spec,
     }
+    return marked_with(made, fingerprint(spec, own or {}))

@@ -8,13 +8,14 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.objects.containers import make_pod_spec
 from dask_gpu_k8s.operator.objects.metadata import identity, inherited, make_metadata
 from dask_gpu_k8s.operator.objects.scheduler import scheduler_address
+from dask_gpu_k8s.operator.objects.templates import fingerprint, marked_with
 
 
 def make_default_group(cluster: Manifest) -> Manifest:
     """Make the DaskWorkerGroup of a cluster's own workers."""
     name = cluster["metadata"]["name"]
     role = cluster["spec"]["worker"]
-    return {
+    made = {
         **identity(DASKWORKERGROUP),
         "metadata": make_metadata(
             names.worker_group(name),
@@ -25,6 +26,7 @@ def make_default_group(cluster: Manifest) -> Manifest:
         ),
         "spec": {"cluster": name, "worker": {**role, "replicas": replicas_of(cluster)}},
     }
+    return marked_with(made, fingerprint(role["spec"], role.get("metadata") or {}))
 
 
 def make_worker_pod(cluster: Manifest, group: Manifest, index: int) -> Manifest:

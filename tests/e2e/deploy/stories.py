@@ -12,10 +12,12 @@ from typing import Any
 
 from dask_gpu_k8s.api import deploy, labels, names
 from dask_gpu_k8s.api.resources import (
+    BUDGET,
     DASKCLUSTER,
     DASKJOB,
     DASKWORKERGROUP,
     EVENT,
+    NETWORKPOLICY,
     POD,
     SERVICE,
     Resource,
@@ -132,6 +134,10 @@ class Stage:
         obj = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
         await self.kube.create(resource, {**obj, "metadata": {"name": name or self.name}}, self.namespace)
 
+    async def edit(self, spec: Manifest) -> None:
+        """Merge something into the spec of the story's cluster."""
+        await self.kube.patch(DASKCLUSTER, self.name, {"spec": spec}, self.namespace)
+
     async def status(self, resource: Resource, name: str = "") -> Manifest:
         """Return the status of an object."""
         return (await self.get(resource, name or self.name)).get("status") or {}
@@ -183,14 +189,103 @@ async def starts_and_mends(stage: Stage) -> None:
     """The operator starts while there is a cluster, and makes its Service anew when that is deleted."""
     await comes_up(stage, workers=0)
     await starts(stage)
-    service = await stage.get(SERVICE, names.scheduler(stage.name))
-    await stage.kube.delete(SERVICE, names.scheduler(stage.name), stage.namespace)
+    await _is_made_anew(stage, SERVICE, names.scheduler(stage.name))
+
+
+async def starts_and_protects_again(stage: Stage) -> None:
+    """The operator starts while there is a cluster, and makes its budget anew when that is deleted."""
+    await is_protected(stage)
+    await starts(stage)
+    await _is_made_anew(stage, BUDGET, names.scheduler(stage.name))
+
+
+async def starts_and_closes_again(stage: Stage) -> None:
+    """The operator starts while there is a cluster, and makes its policy anew when that is deleted."""
+    await closes(stage)
+    await starts(stage)
+    await _is_made_anew(stage, NETWORKPOLICY, names.network_policy(stage.name))
+
+
+async def _is_made_anew(stage: Stage, resource: Resource, name: str) -> None:
+    before = await stage.get(resource, name)
+    await stage.kube.delete(resource, name, stage.namespace)
 
     async def is_mended() -> bool:
-        found = await stage.get(SERVICE, names.scheduler(stage.name))
-        return bool(found) and found["metadata"]["uid"] != service["metadata"]["uid"]
+        found = await stage.get(resource, name)
+        return bool(found) and found["metadata"]["uid"] != before["metadata"]["uid"]
 
-    await stage.until("the Service is there again", is_mended)
+    await stage.until(f"the {resource.kind} is there again", is_mended)
+
+
+async def is_protected(stage: Stage) -> None:
+    """A cluster comes up, and evictions spare its scheduler."""
+    await comes_up(stage, workers=0)
+    await stage.until("there is a budget", lambda: stage.get(BUDGET, names.scheduler(stage.name)))
+
+
+async def is_unprotected(stage: Stage) -> None:
+    """A cluster whose scheduler is no more to be spared loses its budget."""
+    await is_protected(stage)
+    await stage.edit({"scheduler": {"podDisruptionBudget": False}})
+    await stage.until("it is gone", lambda: _is_gone(stage, BUDGET, names.scheduler(stage.name)))
+
+
+async def budget_taken(stage: Stage) -> None:
+    """A cluster whose budget's name is taken says so, and comes up."""
+    spec = {"minAvailable": 1, "selector": {"matchLabels": {"a": "b"}}}
+    await stage.create(BUDGET, spec, names.scheduler(stage.name))
+    await stage.create(DASKCLUSTER, cluster_spec(stage.name, 0))
+    await stage.until(
+        "the cluster says that the name is taken", lambda: _is_taken(stage, DASKCLUSTER, "SchedulerProtected")
+    )
+
+
+async def closes(stage: Stage) -> None:
+    """A cluster that is to be closed to others gets a policy."""
+    await stage.create(DASKCLUSTER, {**cluster_spec(stage.name, 0), "networkPolicy": True})
+    await stage.until("there is a policy", lambda: stage.get(NETWORKPOLICY, names.network_policy(stage.name)))
+
+
+async def opens(stage: Stage) -> None:
+    """A cluster that is not to be closed any more loses its policy."""
+    await closes(stage)
+    await stage.edit({"networkPolicy": False})
+    await stage.until("it is gone", lambda: _is_gone(stage, NETWORKPOLICY, names.network_policy(stage.name)))
+
+
+async def lets_in(stage: Stage) -> None:
+    """Others are let into a closed cluster later."""
+    await closes(stage)
+    await stage.edit({"networkPolicyFrom": [{"ipBlock": {"cidr": "10.9.0.0/16"}}]})
+
+    async def are_let_in() -> bool:
+        policy = await stage.get(NETWORKPOLICY, names.network_policy(stage.name))
+        return {"ipBlock": {"cidr": "10.9.0.0/16"}} in policy["spec"]["ingress"][0]["from"]
+
+    await stage.until("the policy names them", are_let_in)
+
+
+async def policy_taken(stage: Stage) -> None:
+    """A cluster whose policy's name is taken says so."""
+    await stage.create(NETWORKPOLICY, {"podSelector": {}}, names.network_policy(stage.name))
+    await stage.create(DASKCLUSTER, {**cluster_spec(stage.name, 0), "networkPolicy": True})
+    await stage.until("the cluster says that the name is taken", lambda: _is_taken(stage, DASKCLUSTER))
+
+
+async def changes_service(stage: Stage) -> None:
+    """The Service of a cluster gets another port when the cluster's spec is edited."""
+    await comes_up(stage, workers=0)
+    await stage.edit({"scheduler": {"service": {"ports": [{"name": "tcp-comm", "port": 9786}]}}})
+
+    async def is_changed() -> bool:
+        service = await stage.get(SERVICE, names.scheduler(stage.name))
+        return [port["port"] for port in service["spec"]["ports"]] == [9786]
+
+    await stage.until("the Service has the port", is_changed)
+
+
+async def _is_gone(stage: Stage, resource: Resource, name: str) -> bool:
+    return not await stage.get(resource, name)
 
 
 async def tells(stage: Stage) -> None:
@@ -278,9 +373,9 @@ async def _says_taken(stage: Stage) -> None:
     await stage.until("the cluster says that the name is taken", lambda: _is_taken(stage, DASKCLUSTER))
 
 
-async def _is_taken(stage: Stage, resource: Resource) -> bool:
+async def _is_taken(stage: Stage, resource: Resource, type_: str = "Accepted") -> bool:
     conditions = (await stage.status(resource)).get("conditions") or []
-    return any(one["type"] == "Accepted" and one["reason"] == "NameTaken" for one in conditions)
+    return any(one["type"] == type_ and one["reason"] == "NameTaken" for one in conditions)
 
 
 def pod_spec(name: str, command: list[str], **container: Any) -> Manifest:
@@ -343,8 +438,20 @@ STORIES: dict[tuple[str, str], Story] = {
     ("services", "create"): comes_up,
     ("services", "get"): service_taken,
     ("services", "list"): starts,
+    ("services", "patch"): changes_service,
     ("services", "watch"): starts_and_mends,
     ("leases", "get"): expires,
+    ("poddisruptionbudgets", "create"): is_protected,
+    ("poddisruptionbudgets", "delete"): is_unprotected,
+    ("poddisruptionbudgets", "get"): budget_taken,
+    ("poddisruptionbudgets", "list"): starts,
+    ("poddisruptionbudgets", "watch"): starts_and_protects_again,
+    ("networkpolicies", "create"): closes,
+    ("networkpolicies", "delete"): opens,
+    ("networkpolicies", "get"): policy_taken,
+    ("networkpolicies", "list"): starts,
+    ("networkpolicies", "patch"): lets_in,
+    ("networkpolicies", "watch"): starts_and_closes_again,
     ("events", "create"): tells,
 }
 

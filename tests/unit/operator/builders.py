@@ -8,6 +8,7 @@ from typing import Any
 from dask_gpu_k8s.api import labels, names
 from dask_gpu_k8s.operator.engine.facts import SchedulerAt, WorkerFacts
 from dask_gpu_k8s.operator.objects.jobs import make_job_cluster, make_runner_pod
+from dask_gpu_k8s.operator.objects.protection import make_scheduler_budget
 from dask_gpu_k8s.operator.objects.scheduler import (
     make_cluster_ip_service,
     make_scheduler_pod,
@@ -29,7 +30,13 @@ def a_cluster(replicas: int = 2, /, **status: Any) -> dict[str, Any]:
     return {
         "apiVersion": "kubernetes.dask.org/v1",
         "kind": "DaskCluster",
-        "metadata": {"name": "foo", "namespace": "ns", "uid": "u-cluster", "generation": 3},
+        "metadata": {
+            "name": "foo",
+            "namespace": "ns",
+            "uid": "u-cluster",
+            "generation": 3,
+            "resourceVersion": "9",
+        },
         "spec": {
             "worker": {
                 "replicas": replicas,
@@ -150,6 +157,7 @@ def parts_of(cluster: dict[str, Any], *, ready: bool = True) -> dict[str, Any]:
         "cluster_ip_service": stored(make_cluster_ip_service(cluster), "u-ip"),
         "default_group": group,
         "groups": [group],
+        "budget": stored(make_scheduler_budget(cluster), "u-budget"),
     }
 
 

@@ -42,12 +42,14 @@ def test_a_new_cluster_gets_everything_at_once():
     made = plan(Observed(freeze(a_cluster(2))), NOW)
     assert said(made) == [
         [
-            "patch foo {'status': {'defaultGroupReplicas': 2, 'phase': 'Created'}}",
+            "patch foo {'metadata': {'resourceVersion': '9'}, "
+            "'status': {'defaultGroupReplicas': 2, 'phase': 'Created'}}",
             "create pod foo-scheduler",
             "create service foo-scheduler",
             "create service foo-service",
         ],
         ["create daskworkergroup foo-default"],
+        ["create poddisruptionbudget foo-scheduler"],
     ]
 
 
@@ -62,6 +64,7 @@ def test_a_whole_cluster_needs_nothing():
         ("service", "create service foo-scheduler"),
         ("cluster_ip_service", "create service foo-service"),
         ("default_group", "create daskworkergroup foo-default"),
+        ("budget", "create poddisruptionbudget foo-scheduler"),
     ],
 )
 def test_what_was_deleted_is_made_again(part, made):
@@ -76,7 +79,10 @@ def test_an_edit_of_the_replicas_is_passed_to_the_default_group_and_then_remembe
     ]
     patched = parts_of(cluster)["default_group"]
     assert said(plan(whole(cluster, default_group=patched), NOW)) == [
-        ["patch foo {'status': {'defaultGroupReplicas': 5, 'phase': 'Created'}}"]
+        [
+            "patch foo {'metadata': {'resourceVersion': '9'}, "
+            "'status': {'defaultGroupReplicas': 5, 'phase': 'Created'}}"
+        ]
     ]
 
 
@@ -86,12 +92,20 @@ def test_scaling_the_group_itself_is_not_undone():
 
 
 def test_a_group_made_again_gets_what_the_cluster_asks_for_now():
-    made = plan(whole(a_cluster(5, defaultGroupReplicas=2), default_group=None), NOW)
-    remember, create = made.actions
-    assert isinstance(remember, Patch)
-    assert remember.patch["status"]["defaultGroupReplicas"] == 5
+    cluster = a_cluster(5, defaultGroupReplicas=2)
+    (create,) = plan(whole(cluster, default_group=None), NOW).actions
     assert isinstance(create, Create)
     assert create.body["spec"]["worker"]["replicas"] == 5
+
+
+def test_a_group_that_the_cache_does_not_show_yet_gets_an_edit_all_the_same():
+    """It was made with 2 and the cluster asks for 5: the second make meets it, and nothing is remembered."""
+    cluster = a_cluster(5, defaultGroupReplicas=2)
+    assert not any(isinstance(each, Patch) for each in plan(whole(cluster, default_group=None), NOW).actions)
+    shown = parts_of(a_cluster(2))["default_group"]
+    assert said(plan(whole(cluster, default_group=shown), NOW)) == [
+        ["patch foo-default {'spec': {'worker': {'replicas': 5}}}"]
+    ]
 
 
 def test_a_group_that_is_going_is_not_patched():
@@ -191,6 +205,8 @@ def test_status_of_a_running_cluster():
         "SchedulerReady": "True",
         "WorkersReady": "True",
         "Ready": "True",
+        "UpToDate": "True",
+        "SchedulerProtected": "True",
     }
     assert (status["replicas"], status["selector"]) == (2, "a=b")
     assert (status["desiredWorkers"], status["readyWorkers"], status["pendingWorkers"]) == (2, 2, 0)

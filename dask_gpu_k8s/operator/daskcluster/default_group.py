@@ -1,0 +1,97 @@
+"""DaskCluster: its default group, and passing on to it what is edited in the cluster.
+
+An edit of the cluster wins over the group, and an edit of the group itself stays until the next one of the
+cluster. So what was last passed on is remembered: the replicas in the cluster's status, which is written
+before the group is made and after it is patched; the template as a mark on the group, in the same write as
+the template itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dask_gpu_k8s.api import labels
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.daskcluster.observe import Observed
+from dask_gpu_k8s.operator.engine.actions import Action, Create, Patch
+from dask_gpu_k8s.operator.objects.templates import difference, mark_of
+from dask_gpu_k8s.operator.objects.workers import make_default_group, replicas_of
+from dask_gpu_k8s.operator.pods import is_terminating
+
+
+def plan_new_group(seen: Observed) -> list[Action]:
+    """Make the default group if there is none."""
+    if seen.default_group is not None:
+        return []
+    return [Create(DASKWORKERGROUP, make_default_group(seen.cluster))]
+
+
+def plan_first_replicas(seen: Observed) -> list[Action]:
+    """Remember the replicas with which the default group is about to be made for the first time."""
+    if seen.default_group is not None or _passed(seen.cluster) is not None:
+        return []
+    return [_remember(seen.cluster)]
+
+
+def plan_edits(seen: Observed) -> list[Action]:
+    """Pass edits of the cluster's replicas and worker template on to the default group."""
+    cluster, group = seen.cluster, seen.default_group
+    if group is None or not seen.is_own(group) or is_terminating(group):
+        return []
+    is_passed = _passed(cluster) == replicas_of(cluster)
+    patch = _template_patch(cluster, group)
+    if not is_passed and group["spec"]["worker"].get("replicas") != replicas_of(cluster):
+        patch = _with_replicas(patch, replicas_of(cluster))
+    if patch:
+        meta = group["metadata"]
+        return [Patch(DASKWORKERGROUP, meta["namespace"], meta["name"], patch)]
+    return [] if is_passed else [_remember(cluster)]
+
+
+def _template_patch(cluster: Manifest, group: Manifest) -> dict[str, Any]:
+    made = make_default_group(cluster)
+    mark = mark_of(made)
+    if mark_of(group) == mark:
+        return {}
+    if mark_of(group) is None:
+        # Made before there were marks: whether cluster or group was edited since, nobody knows.
+        return {"metadata": {"annotations": {labels.TEMPLATE: mark}}}
+    was, now = group["spec"]["worker"], made["spec"]["worker"]
+    worker = {
+        field: difference(was.get(field) or {}, now.get(field) or {})
+        for field in ("metadata", "spec")
+        if was.get(field) != now.get(field)
+    }
+    return {"metadata": _metadata_patch(group, made), "spec": {"worker": worker}}
+
+
+def _metadata_patch(group: Manifest, made: Manifest) -> dict[str, Any]:
+    """Change the labels and annotations that the group has from the template; others stay."""
+    before = group["spec"]["worker"].get("metadata") or {}
+    patch: dict[str, Any] = {}
+    for field in ("labels", "annotations"):
+        wanted = made["metadata"].get(field) or {}
+        gone = {key: None for key in before.get(field) or () if key not in wanted}
+        patch[field] = {**gone, **wanted}
+    return patch
+
+
+def _with_replicas(patch: dict[str, Any], replicas: int) -> dict[str, Any]:
+    worker = (patch.get("spec") or {}).get("worker") or {}
+    return {**patch, "spec": {"worker": {**worker, "replicas": replicas}}}
+
+
+def _passed(cluster: Manifest) -> int | None:
+    value = (cluster.get("status") or {}).get("defaultGroupReplicas")
+    return None if value is None else int(value)
+
+
+def _remember(cluster: Manifest) -> Patch:
+    """Write down the replicas passed on; only if the cluster is as we saw it, for they may be others now."""
+    meta = cluster["metadata"]
+    status: Manifest = {"defaultGroupReplicas": replicas_of(cluster)}
+    if not (cluster.get("status") or {}).get("phase"):
+        status["phase"] = "Created"
+    patch: Manifest = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "status": status}
+    return Patch(DASKCLUSTER, meta["namespace"], meta["name"], patch, "status")

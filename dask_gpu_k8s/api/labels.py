@@ -12,6 +12,9 @@ WORKERGROUP = "workergroup"
 JOB_RUNNER = "job-runner"
 OPERATOR = "operator"
 
+OWN = "kubernetes.dask.org/"
+"""Begins the annotations with which the operator remembers something about the object itself."""
+
 RETIRE = "kubernetes.dask.org/retire"
 """Annotation on a worker Pod that is to go; its value says why. Such a Pod is never counted again."""
 

@@ -20,10 +20,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
 
-PRIVATE_ANNOTATIONS = ("kubectl.kubernetes.io/", "kopf.zalando.org/", "kubernetes.dask.org/")
+PRIVATE_ANNOTATIONS = ("kubectl.kubernetes.io/", "kopf.zalando.org/", labels.OWN)
 """Prefixes of annotations with which a tool remembers something about the parent itself."""
 
 

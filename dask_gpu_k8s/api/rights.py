@@ -70,6 +70,12 @@ OPERATOR_RULES = (
         "Makes the default group of a cluster and passes its replicas on. Adopts groups that people add: "
         "where OwnerReferencesPermissionEnforcement is on (OpenShift), that takes the right to delete.",
     ),
+    Rule(
+        GROUP,
+        (DASKJOB.plural,),
+        ("get",),
+        "Makes sure that a job is gone before what it owned is deleted.",
+    ),
     Rule(GROUP, tuple(f"{owner.plural}/status" for owner in OWNERS), ("patch",), "Says how things are."),
     Rule(
         GROUP,
@@ -87,8 +93,8 @@ OPERATOR_RULES = (
     Rule(
         SERVICE.group,
         (SERVICE.plural,),
-        ("create", "get", "list", "patch", "watch"),
-        "The Services of schedulers; they go with their cluster. Patch applies an edited type or port.",
+        ("create", "delete", "get", "list", "patch", "watch"),
+        "The Services of schedulers, which go with their cluster. Patch applies an edited type or port.",
     ),
     Rule(
         BUDGET.group,

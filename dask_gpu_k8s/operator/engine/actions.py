@@ -45,6 +45,8 @@ class Delete:
         Only if the object is unchanged: for a decision that rests on its state.
     grace_seconds : int, optional
         Of a Pod: how long its processes get to end, instead of what it says itself.
+    propagation : str, optional
+        What becomes of its own dependents, instead of what its kind says.
     """
 
     resource: Resource
@@ -53,6 +55,7 @@ class Delete:
     uid: str
     resource_version: str | None = None
     grace_seconds: int | None = None
+    propagation: Literal["Background", "Foreground", "Orphan"] | None = None
 
     def __str__(self) -> str:
         return f"delete {self.resource.singular} {self.name}"

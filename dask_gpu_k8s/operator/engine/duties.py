@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dask_gpu_k8s.api.resources import DASKCLUSTER, Resource
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, DASKWORKERGROUP, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import Key
+from dask_gpu_k8s.operator.pods import is_terminating
 
 ENDING = "Ending of DaskCluster"
 """Watching over when a cluster ends by itself. It has a clock of its own: the status does not wake it."""
+
+
+DEPENDENTS = "Dependents of"
+"""Deleting what a deleted object owns. Its key has the owner's uid for a name."""
+
+OWNERS = (DASKCLUSTER, DASKWORKERGROUP, DASKJOB)
 
 
 def duties(resource: Resource, old: Manifest | None, new: Manifest | None) -> set[Key]:
@@ -20,9 +27,22 @@ def duties(resource: Resource, old: Manifest | None, new: Manifest | None) -> se
     old, new : Manifest, optional
         The object before and after; ``None`` where it did not exist.
     """
+    keys = set()
     if resource == DASKCLUSTER and new is not None and (_ends(new) or _ends(old)) and _is_other(old, new):
-        return {Key(ENDING, new["metadata"]["namespace"], new["metadata"]["name"])}
-    return set()
+        keys.add(Key(ENDING, new["metadata"]["namespace"], new["metadata"]["name"]))
+    if resource in OWNERS and old is not None and _goes(old, new):
+        keys.add(Key(DEPENDENTS, old["metadata"]["namespace"], old["metadata"]["uid"]))
+    return keys
+
+
+def _goes(old: Manifest, new: Manifest | None) -> bool:
+    """Say whether an object is gone, or on its way by another one's word than before."""
+    if new is None or new["metadata"]["uid"] != old["metadata"]["uid"]:
+        return True
+    fields = ("deletionTimestamp", "finalizers")
+    return is_terminating(new) and any(
+        old["metadata"].get(field) != new["metadata"].get(field) for field in fields
+    )
 
 
 def _ends(cluster: Manifest | None) -> bool:

@@ -176,6 +176,7 @@ class Executor:
                 uid=action.uid,
                 resource_version=action.resource_version,
                 grace_seconds=action.grace_seconds,
+                propagation=action.propagation,
             )
         except NotFound:
             return Outcome(action, "done")

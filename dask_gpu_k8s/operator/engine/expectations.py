@@ -51,6 +51,8 @@ class Expectations:
 
     def expect(self, key: Key, expectation: Expectation, now: float) -> None:
         """Note a change before it is sent; `now` is monotonic time in seconds."""
+        # Of a Pod's deletion one alone need be told: whoever has asked for it last.
+        self.drop(expectation)
         self._since.setdefault(key, {})[expectation] = now
         self._keys[expectation] = key
 

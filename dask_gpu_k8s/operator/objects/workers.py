@@ -10,6 +10,10 @@ from dask_gpu_k8s.operator.objects.metadata import identity, inherited, make_met
 from dask_gpu_k8s.operator.objects.scheduler import scheduler_address
 from dask_gpu_k8s.operator.objects.templates import fingerprint, marked_with
 
+GRACE_SECONDS = 25
+"""Seconds that a worker gets to end unless the user says otherwise. Below Kubernetes' own 30, so that a
+namespace with Dask clusters is deleted in less, whatever a worker waits for."""
+
 
 def make_default_group(cluster: Manifest) -> Manifest:
     """Make the DaskWorkerGroup of a cluster's own workers."""
@@ -52,7 +56,11 @@ def make_worker_pod(cluster: Manifest, group: Manifest, index: int) -> Manifest:
     for field in ("labels", "annotations"):
         metadata[field] = {**inherited(cluster, field), **metadata[field]}
     env = {"DASK_WORKER_NAME": name, "DASK_SCHEDULER_ADDRESS": scheduler_address(cluster)}
-    return {**identity(POD), "metadata": metadata, "spec": make_pod_spec(role["spec"], env=env)}
+    return {
+        **identity(POD),
+        "metadata": metadata,
+        "spec": {"terminationGracePeriodSeconds": GRACE_SECONDS, **make_pod_spec(role["spec"], env=env)},
+    }
 
 
 def replicas_of(resource: Manifest) -> int:

@@ -456,6 +456,8 @@ STORIES: dict[tuple[str, str], Story] = {
 }
 
 UNSEEN = {
+    ("daskjobs", "get"): "the garbage collector deletes the parts of a job too, only later",
+    ("services", "delete"): "the garbage collector deletes Services too, only later",
     ("daskautoscalers", "watch"): "nothing acts on autoscalers yet; they are followed",
     ("daskworkergroups", "get"): "asked for only where a group was made and the answer got lost",
 }

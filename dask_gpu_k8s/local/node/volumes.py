@@ -35,7 +35,7 @@ def holds_files(volume: Mapping[str, Any]) -> bool:
 
 
 def write_volumes(pod: Manifest, folder: Path, lookup: Lookup) -> None:
-    """Write the files of a Pod's Secrets and ConfigMaps, as they are now, each volume in a folder of its name.
+    """Write the files of a Pod's Secrets and ConfigMaps, as they are now, a folder per volume.
 
     Raises
     ------

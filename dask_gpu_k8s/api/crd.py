@@ -42,6 +42,8 @@ _COLUMNS: dict[Resource, list[tuple[str, str, str]]] = {
     DASKJOB: [
         ("Status", "string", ".status.jobStatus"),
         ("Workers", "integer", ".spec.cluster.spec.worker.replicas"),
+        ("Failed", "integer", ".status.failed"),
+        ("Reason", "string", ".status.reason"),
         _AGE,
     ],
     DASKAUTOSCALER: [

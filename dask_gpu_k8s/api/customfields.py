@@ -290,10 +290,11 @@ def job() -> Manifest:
                 "How often a failed runner is tried again, on a cluster of its own; by default 0."
             ),
             "activeDeadlineSeconds": count(
-                "Seconds from its start after which the job has failed.", minimum=1
+                "Seconds from its start, all retries included, after which the job has failed.", minimum=1
             ),
             "startDeadlineSeconds": count(
-                "Seconds from its creation after which a job whose runner is not running yet has failed.",
+                "Seconds after which a job whose runner is not running yet has failed: from its creation, "
+                "its resumption or the failure of the runner before.",
                 minimum=1,
             ),
             "ttlSecondsAfterFinished": count("Seconds after its end until the job itself is deleted."),
@@ -307,14 +308,18 @@ def job() -> Manifest:
         required=("cluster", "job"),
     )
     status = _status(
+        attempt=count("Number of the present attempt: runners that failed and suspensions so far."),
+        attemptTime=moment("Since when the present attempt has been under way."),
         clusterName=text(nullable=True),
         endTime=moment("When the runner had ended."),
         failed=count("Runners that have failed."),
         jobRunnerPodName=text(nullable=True),
-        jobStatus=text("JobCreated, ClusterCreated, Running, Successful or Failed.", nullable=True),
+        jobStatus=text(
+            "JobCreated, ClusterCreated, Running, Successful, Failed or Suspended.", nullable=True
+        ),
         message=text("Why, for people."),
         reason=text("Why, in one word."),
-        startTime=moment("When the runner was started."),
+        startTime=moment("When the first runner was started."),
     )
     return _resource("A program and the Dask cluster that it runs on.", spec, status, _short_name())
 

@@ -20,6 +20,10 @@ RETIRE = "kubernetes.dask.org/retire"
 
 TEMPLATE = "kubernetes.dask.org/template"
 """Annotation on what was made from a template: a mark that differs when the template does."""
+JOB_ATTEMPT = "dask.org/job-attempt"
+"""Annotation on all that is made of a DaskJob: which of its attempts it belongs to, counted from 0."""
+WORKER_COMMAND = "dask.org/worker-command"
+"""Annotation on a DaskJob: the words that its workers' command begins with, in place of `dask worker`."""
 
 
 def of_cluster(cluster: str) -> dict[str, str]:

@@ -60,9 +60,11 @@ OPERATOR_RULES = (
     Rule(
         GROUP,
         (DASKCLUSTER.plural,),
-        ("create", "delete", "get"),
-        "Makes the cluster of a DaskJob and removes it; looks who has the name where it is taken.",
+        ("create", "delete", "get", "patch"),
+        "Makes the cluster of a DaskJob and removes it, or suspends its workers where the scheduler is to "
+        "be kept; looks who has the name where it is taken.",
     ),
+    Rule(GROUP, (DASKJOB.plural,), ("delete",), "Removes a job that has outlived ttlSecondsAfterFinished."),
     Rule(
         GROUP,
         (DASKWORKERGROUP.plural,),

@@ -28,6 +28,11 @@ def is_marked(pod: Manifest) -> bool:
     return labels.RETIRE in (pod["metadata"].get("annotations") or {})
 
 
+def is_worker(resource: Manifest) -> bool:
+    """Say whether it is a worker Pod."""
+    return (resource["metadata"].get("labels") or {}).get(labels.COMPONENT) == labels.WORKER
+
+
 def is_ready(pod: Manifest) -> bool:
     """Say whether Kubernetes counts it as ready."""
     return holds((pod.get("status") or {}).get("conditions"), "Ready")
@@ -54,6 +59,12 @@ def is_owned_by(resource: Manifest, uid: str) -> bool:
     """Say whether its controlling owner has this uid."""
     owners = resource["metadata"].get("ownerReferences") or ()
     return any(owner.get("uid") == uid and owner.get("controller") for owner in owners)
+
+
+def controller(resource: Manifest) -> Manifest:
+    """Return the reference to its controlling owner; empty if it has none."""
+    owners = resource["metadata"].get("ownerReferences") or ()
+    return next((owner for owner in owners if owner.get("controller")), {})
 
 
 def ended_at(pod: Manifest) -> datetime | None:

@@ -1,33 +1,84 @@
-"""DaskJob: what there is of it, and the state that follows from that."""
+"""DaskJob: what there is of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dask_gpu_k8s.api import names
-from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, POD
+from dask_gpu_k8s.api import labels, names
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, DASKWORKERGROUP, POD, SERVICE
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.operator.engine.facts import Key, World
-from dask_gpu_k8s.operator.pods import is_owned_by
+from dask_gpu_k8s.operator.engine.facts import Cache, Key, World
+from dask_gpu_k8s.operator.objects.jobs import attempt_of, is_sidecar, runner_name
+from dask_gpu_k8s.operator.pods import controller, is_owned_by
 
 CREATED, CLUSTER_CREATED, RUNNING = "JobCreated", "ClusterCreated", "Running"
 SUCCESSFUL, FAILED = "Successful", "Failed"
 ENDED = (SUCCESSFUL, FAILED)
+SUSPENDED = "Suspended"
 
 
 @dataclass(frozen=True)
 class Observed:
-    """A job and its two parts, each only if it belongs to this very job."""
+    """A job and what there is of it.
+
+    Attributes
+    ----------
+    job : Manifest
+    cluster, runner : Manifest, optional
+        Its cluster and the Pod that its runner is in, of whichever attempt, if they are this very job's.
+    in_the_way : sequence of Manifest
+        What an earlier cluster or runner of these names has left: it goes by itself, and nothing new is
+        made before, because old workers would join a new scheduler and an old Service lead to an old one.
+    cooling : float
+        Seconds for which nothing is made, because the API server has just refused something.
+    """
 
     job: Manifest
     cluster: Manifest | None = None
     runner: Manifest | None = None
+    in_the_way: Sequence[Manifest] = ()
     cooling: float = 0.0
+
+    @property
+    def status(self) -> Manifest:
+        """What has been said of it so far."""
+        status: Manifest = self.job.get("status") or {}
+        return status
 
     @property
     def state(self) -> str:
         """What its status says so far; empty for a new job."""
-        return str((self.job.get("status") or {}).get("jobStatus") or "")
+        return str(self.status.get("jobStatus") or "")
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """Reason and message that its status gives so far."""
+        return str(self.status.get("reason") or ""), str(self.status.get("message") or "")
+
+    @property
+    def attempt(self) -> int:
+        """Number of the present attempt; everything made for an earlier one is to go."""
+        return int(self.status.get("attempt") or 0)
+
+    @property
+    def parts(self) -> list[Manifest]:
+        """Those of its two parts that exist."""
+        return [part for part in (self.cluster, self.runner) if part is not None]
+
+    @property
+    def outdated(self) -> list[Manifest]:
+        """Parts that were made for an earlier attempt."""
+        return [part for part in self.parts if attempt_of(part) < self.attempt]
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether there are parts of a later attempt: then the job itself is seen as it once was."""
+        return any(attempt_of(part) > self.attempt for part in self.parts)
+
+    def present(self, part: Manifest | None) -> Manifest | None:
+        """Return a part if it belongs to the present attempt."""
+        return part if part is not None and attempt_of(part) == self.attempt else None
 
 
 async def observe(key: Key, world: World) -> Observed | None:
@@ -36,26 +87,44 @@ async def observe(key: Key, world: World) -> Observed | None:
     if job is None:
         return None
     cluster = world.cache.get(DASKCLUSTER, key.namespace, key.name)
-    runner = world.cache.get(POD, key.namespace, names.job_runner(key.name))
-    uid = job["metadata"]["uid"]
-    return Observed(
-        job,
-        cluster if cluster and is_owned_by(cluster, uid) else None,
-        runner if runner and is_owned_by(runner, uid) else None,
-        world.cooling(key, job),
-    )
+    owners = [job["metadata"]["uid"]]
+    in_the_way = list(_leftovers(key, job, world.cache, is_free=cluster is None))
+    if cluster is not None and is_owned_by(cluster, owners[0]):
+        owners += [cluster["metadata"]["uid"]] if is_sidecar(job) else []
+    else:
+        cluster = None
+    runner = world.cache.get(POD, key.namespace, runner_name(job))
+    if runner is None and (job.get("status") or {}).get("jobStatus") == RUNNING:
+        # That it has vanished is the end of the attempt: not to be believed of a cache that may lag.
+        runner = await world.look(POD, key.namespace, runner_name(job))
+    if runner is not None and not any(is_owned_by(runner, owner) for owner in owners):
+        runner = None
+    return Observed(job, cluster, runner, in_the_way, world.cooling(key, job))
 
 
-def state_of(seen: Observed, *, created: bool = False) -> str:
-    """Return the state that follows from what there is; a job that has ended stays so."""
-    if seen.state in ENDED:
-        return seen.state
-    if not seen.state:
-        return CREATED
-    if seen.runner is None:
-        if seen.state == RUNNING:
-            return FAILED
-        return CLUSTER_CREATED if created else seen.state
-    phase = (seen.runner.get("status") or {}).get("phase")
-    by_phase = {"Succeeded": SUCCESSFUL, "Failed": FAILED, "Running": RUNNING}
-    return by_phase.get(phase or "", RUNNING if seen.state == RUNNING else CLUSTER_CREATED)
+def _leftovers(key: Key, job: Manifest, cache: Cache, *, is_free: bool) -> Iterator[Manifest]:
+    """Find what earlier owners of this name have left; `is_free`: no cluster has the name now."""
+    runner = cache.get(POD, key.namespace, names.job_runner(key.name))
+    if runner is not None and not is_owned_by(runner, job["metadata"]["uid"]):
+        if _is_of(runner, DASKJOB.kind, key.name):
+            yield runner
+    if not is_free:
+        return
+    group = names.worker_group(key.name)
+    for resource, name in (
+        (POD, names.scheduler(key.name)),
+        (SERVICE, names.scheduler(key.name)),
+        (SERVICE, names.cluster_ip_service(key.name)),
+        (DASKWORKERGROUP, group),
+    ):
+        part = cache.get(resource, key.namespace, name)
+        if part is not None and _is_of(part, DASKCLUSTER.kind, key.name):
+            yield part
+    for pod in cache.workers_of(key.namespace, key.name):
+        if pod["metadata"]["labels"].get(labels.WORKERGROUP_NAME) == group:
+            yield pod
+
+
+def _is_of(obj: Manifest, kind: str, name: str) -> bool:
+    owner = controller(obj)
+    return (owner.get("kind"), owner.get("name")) == (kind, name)

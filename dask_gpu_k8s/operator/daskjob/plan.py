@@ -2,46 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from dask_gpu_k8s.api.resources import DASKCLUSTER, POD, Resource
+from dask_gpu_k8s.api.resources import DASKCLUSTER, POD
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.operator.daskjob.observe import ENDED, Observed, state_of
-from dask_gpu_k8s.operator.engine.actions import Action, Create, Delete, Plan
+from dask_gpu_k8s.operator.daskjob.ending import plan_ending
+from dask_gpu_k8s.operator.daskjob.observe import ENDED, SUSPENDED, Observed
+from dask_gpu_k8s.operator.daskjob.progress import deadlines, is_turn, progress
+from dask_gpu_k8s.operator.engine.actions import Action, Create, Delete, Plan, soonest
 from dask_gpu_k8s.operator.engine.refusals import is_refused_for_good
-from dask_gpu_k8s.operator.objects.jobs import make_job_cluster, make_runner_pod
-from dask_gpu_k8s.operator.pods import is_terminating
+from dask_gpu_k8s.operator.objects.jobs import is_sidecar, make_job_cluster, make_runner_pod
+from dask_gpu_k8s.operator.pods import is_owned_by, is_terminating
+
+RETRY = 1.0
+"""Seconds until the cache is looked at again: for what earlier owners have left, or a later view."""
 
 
 def plan(seen: Observed, now: datetime) -> Plan:
     """Decide what to do about a job now.
 
-    The first run only writes that there is a job; and what has ended is written down before anything
-    is taken away, so that nothing is forgotten if the operator stops in between.
+    Whatever turns it (its end, a failed attempt, suspension) is written down in one run and acted upon
+    in the next, so that nothing is forgotten if the operator stops in between.
     """
     if is_terminating(seen.job):
         # A finalizer of somebody else may keep the job, and with it the collector from its parts.
-        return _stage(_delete(DASKCLUSTER, seen.cluster) + _delete(POD, seen.runner))
+        return _stage(_delete(seen, seen.parts))
+    if seen.is_stale:
+        return Plan(wake_after=RETRY)
     if seen.state in ENDED:
-        return _stage(_delete(DASKCLUSTER, seen.cluster))
-    if not seen.state or state_of(seen) in ENDED or is_refused_for_good(seen.job):
+        return plan_ending(seen, now)
+    if is_turn(seen, progress(seen, now)):
         return Plan()
-    if seen.cooling:
-        return Plan(wake_after=seen.cooling)
+    wait = min(((each.at - now).total_seconds() for each in deadlines(seen)), default=None)
+    if seen.state == SUSPENDED:
+        return _stage(_delete(seen, seen.parts))
+    if seen.outdated:
+        return _stage(_delete(seen, seen.outdated), wait)
+    if is_refused_for_good(seen.job):
+        return Plan(wake_after=wait)
+    return _plan_missing(seen, wait)
+
+
+def _plan_missing(seen: Observed, wait: float | None) -> Plan:
     stages: list[tuple[Action, ...]] = []
     if seen.cluster is None:
         stages.append((Create(DASKCLUSTER, make_job_cluster(seen.job)),))
-    if seen.runner is None:
+    if seen.runner is None and not is_sidecar(seen.job):
         stages.append((Create(POD, make_runner_pod(seen.job)),))
-    return Plan(tuple(stages))
+    if stages and seen.in_the_way:
+        return Plan(wake_after=soonest(wait, RETRY))
+    if stages and seen.cooling:
+        return Plan(wake_after=soonest(wait, seen.cooling))
+    return Plan(tuple(stages), wait)
 
 
-def _delete(resource: Resource, child: Manifest | None) -> list[Action]:
-    if child is None or is_terminating(child):
-        return []
-    meta = child["metadata"]
-    return [Delete(resource, meta["namespace"], meta["name"], meta["uid"])]
+def _delete(seen: Observed, parts: Iterable[Manifest]) -> list[Action]:
+    """Delete parts; a runner beside the scheduler goes with the cluster, which would make it again."""
+    job = seen.job["metadata"]["uid"]
+    actions: list[Action] = []
+    for part in parts:
+        if not is_terminating(part) and is_owned_by(part, job):
+            resource = DASKCLUSTER if part is seen.cluster else POD
+            meta = part["metadata"]
+            actions.append(Delete(resource, meta["namespace"], meta["name"], meta["uid"]))
+    return actions
 
 
-def _stage(actions: list[Action]) -> Plan:
-    return Plan((tuple(actions),) if actions else ())
+def _stage(actions: list[Action], wait: float | None = None) -> Plan:
+    return Plan((tuple(actions),) if actions else (), wait)

@@ -173,11 +173,15 @@ class Conclusion:
     notes : tuple of Note
     wake_after : float, optional
         Look again after so many seconds.
+    version : str, optional
+        The resource's ``resourceVersion`` that this rests on. If it is another one by now, nothing is
+        said and the resource is looked at again: so a view from the past never undoes what was said since.
     """
 
     status: dict[str, Any]
     notes: tuple[Note, ...] = field(default=())
     wake_after: float | None = None
+    version: str | None = None
 
 
 def refusals(outcomes: list[Outcome]) -> list[Outcome]:

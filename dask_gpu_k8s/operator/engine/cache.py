@@ -93,6 +93,13 @@ class LiveWorld:
         """Return for how many more seconds nothing refused is asked again."""
         return self._refused.remaining(key, resource)
 
+    async def look(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """Ask the API server itself for an object."""
+        try:
+            return await self._kube.get(resource, name, namespace)
+        except NotFound:
+            return None
+
     async def group_pods(self, key: Key, group: Manifest) -> GroupPods:
         """Return the worker Pods of a group; from the API server itself if the cache is overdue."""
         uid = group["metadata"]["uid"]

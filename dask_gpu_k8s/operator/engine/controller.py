@@ -156,9 +156,12 @@ class Controller:
         resource = self._world.cache.get(kind.resource, key.namespace, key.name)
         if refusals(outcomes) and resource is not None:
             self._refused.note(key, resource)
+        is_said = True
         if conclusion is not None and resource is not None:
-            await self._reporter.report(kind.resource, resource, conclusion)
+            is_said = await self._reporter.report(kind.resource, resource, conclusion)
         self._raise_for(outcomes)
+        if not is_said:
+            return self._queue.retry(key)
         return self._settle(key, outcomes, plan, conclusion)
 
     def _settle(

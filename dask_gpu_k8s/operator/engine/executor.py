@@ -10,7 +10,6 @@ from typing import Protocol
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import POD
-from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import (
     AlreadyExists,
@@ -35,7 +34,7 @@ from dask_gpu_k8s.operator.engine.actions import (
 )
 from dask_gpu_k8s.operator.engine.expectations import Expectation, Expectations
 from dask_gpu_k8s.operator.engine.facts import Key, SchedulerAt, SchedulerUnreachable
-from dask_gpu_k8s.operator.pods import is_terminating
+from dask_gpu_k8s.operator.pods import controller, is_terminating
 from dask_gpu_k8s.operator.schedulers.api import RetireAnswer
 
 PASSING = (ServerError, TooManyRequests, Unauthorized, Gone)
@@ -150,10 +149,10 @@ class Executor:
             there = await self._kube.get(action.resource, meta["name"], meta["namespace"])
         except NotFound:
             return Outcome(action, "again", "NotFound", "gone again meanwhile")
-        if _controller(there).get("uid") == _controller(action.body).get("uid"):
+        if controller(there).get("uid") == controller(action.body).get("uid"):
             return Outcome(action, "done")
         what = f"{action.resource.kind} {meta['name']!r}"
-        same_name = _controller(there).get("name") == _controller(action.body).get("name")
+        same_name = controller(there).get("name") == controller(action.body).get("name")
         if is_terminating(there) or same_name:
             return Outcome(action, "again", "NameTaken", f"{what} of an earlier owner has yet to go")
         return Outcome(action, "refused", "NameTaken", f"{what} exists already and belongs to somebody else.")
@@ -179,12 +178,7 @@ class Executor:
                 propagation=action.propagation,
             )
         except NotFound:
-            return Outcome(action, "done")
-        except Conflict:
-            # Another one of this name means that ours is gone; another version, that the choice is stale.
-            if action.resource_version is None:
-                return Outcome(action, "done")
-            raise
+            pass
         return Outcome(action, "done")
 
     async def _retire(self, key: Key, action: Retire) -> list[Outcome]:
@@ -228,11 +222,6 @@ def _expectation(action: Create | Patch | Delete) -> Expectation | None:
     if labels.RETIRE in ((action.patch.get("metadata") or {}).get("annotations") or {}):
         return Expectation("mark", action.namespace, action.name)
     return None
-
-
-def _controller(obj: Manifest) -> Manifest:
-    owners = obj["metadata"].get("ownerReferences") or ()
-    return next((owner for owner in owners if owner.get("controller")), {})
 
 
 def describe(plan: Plan) -> str:

@@ -11,7 +11,7 @@ from dask_gpu_k8s.api.conditions import format_time
 from dask_gpu_k8s.api.resources import EVENT, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.errors import KubeError, NotFound
+from dask_gpu_k8s.kube.errors import Conflict, KubeError, NotFound
 from dask_gpu_k8s.operator.engine.actions import Conclusion, Note
 
 logger = logging.getLogger(__name__)
@@ -25,8 +25,13 @@ class Reporter:
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
 
-    async def report(self, resource: Resource, obj: Manifest, conclusion: Conclusion) -> None:
+    async def report(self, resource: Resource, obj: Manifest, conclusion: Conclusion) -> bool:
         """Write what differs from the status in `obj`, then the Events.
+
+        Returns
+        -------
+        bool
+            ``False`` if the resource is not the one any more that the conclusion rests on.
 
         Raises
         ------
@@ -36,13 +41,17 @@ class Reporter:
         changes = difference(obj.get("status") or {}, conclusion.status)
         meta = obj["metadata"]
         if changes:
+            patch: Manifest = {"status": changes}
+            if conclusion.version:
+                patch["metadata"] = {"resourceVersion": conclusion.version}
             try:
-                await self._kube.patch(
-                    resource, meta["name"], {"status": changes}, meta["namespace"], sub="status"
-                )
+                await self._kube.patch(resource, meta["name"], patch, meta["namespace"], sub="status")
             except NotFound:
-                return
+                return True
+            except Conflict:
+                return False
         await asyncio.gather(*(self._write_event(resource, obj, note) for note in conclusion.notes))
+        return True
 
     async def _write_event(self, resource: Resource, obj: Manifest, note: Note) -> None:
         logger.info("%s %s/%s: %s: %s", resource.kind, *_place(obj), note.reason, note.message)
@@ -54,8 +63,8 @@ class Reporter:
 
 
 def difference(old: Manifest, new: Manifest) -> dict[str, Any]:
-    """Return those fields of `new` that differ from `old`."""
-    return {field: value for field, value in new.items() if field not in old or old[field] != value}
+    """Return those fields of `new` that differ from `old`; ``None`` is what is not there."""
+    return {field: value for field, value in new.items() if old.get(field) != value}
 
 
 def make_event(resource: Resource, obj: Manifest, note: Note, now: datetime) -> Manifest:

@@ -43,3 +43,6 @@ def _concerned(resource: Resource, obj: Manifest) -> Iterator[Key]:
         yield Key(DASKWORKERGROUP.kind, namespace, own[labels.WORKERGROUP_NAME])
     elif resource.group == "" and labels.CLUSTER_NAME in own:
         yield Key(DASKCLUSTER.kind, namespace, own[labels.CLUSTER_NAME])
+        if labels.JOB_ATTEMPT in (meta.get("annotations") or {}):
+            # The job's runner may be beside the scheduler; and the next attempt waits for it to be gone.
+            yield Key(DASKJOB.kind, namespace, own[labels.CLUSTER_NAME])

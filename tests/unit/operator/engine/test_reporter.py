@@ -9,7 +9,8 @@ from tests.unit.operator.builders import NOW, a_cluster
 
 
 def test_only_what_differs_is_written():
-    assert difference({"a": 1, "b": [2], "kept": 0}, {"a": 1, "b": [3], "c": None}) == {"b": [3], "c": None}
+    assert difference({"a": 1, "b": [2], "kept": 0}, {"a": 1, "b": [3], "c": None}) == {"b": [3]}
+    assert difference({"c": 1}, {"c": None}) == {"c": None}
     assert difference({"a": 1, "counter": 5}, {"a": 1}) == {}
 
 

@@ -22,6 +22,8 @@ TEMPLATE = "kubernetes.dask.org/template"
 """Annotation on what was made from a template: a mark that differs when the template does."""
 JOB_ATTEMPT = "dask.org/job-attempt"
 """Annotation on all that is made of a DaskJob: which of its attempts it belongs to, counted from 0."""
+JOB_SIDECAR = "kubernetes.dask.org/job-sidecar"
+"""Annotation on the DaskCluster of a DaskJob whose runner is in the scheduler's Pod."""
 WORKER_COMMAND = "dask.org/worker-command"
 """Annotation on a DaskJob: the words that its workers' command begins with, in place of `dask worker`."""
 

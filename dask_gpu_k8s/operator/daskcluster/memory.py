@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.api.resources import DASKCLUSTER
 from dask_gpu_k8s.api.types import Manifest
@@ -73,7 +74,7 @@ def remembered(cluster: Manifest) -> Memory:
 def is_lost(seen: Observed) -> bool:
     """Say whether a scheduler that was ready once is there no more, and not because we took it away."""
     known, pod = remembered(seen.cluster), seen.scheduler
-    if not known.was_ready:
+    if not known.was_ready and not (known.uid and _runs_once(seen.cluster)):
         return False
     if pod is None or not seen.is_own(pod) or pod["metadata"]["uid"] != known.uid:
         return True
@@ -128,6 +129,11 @@ def forget(cluster: Manifest) -> list[Patch]:
         return []
     meta = cluster["metadata"]
     return [Patch(DASKCLUSTER, meta["namespace"], meta["name"], {"status": {"schedulerPod": None}}, "status")]
+
+
+def _runs_once(cluster: Manifest) -> bool:
+    """Say whether the runner of a DaskJob is in the scheduler's Pod: another Pod would run it once more."""
+    return labels.JOB_SIDECAR in (cluster["metadata"].get("annotations") or {})
 
 
 def _restarts(pod: Manifest) -> int:

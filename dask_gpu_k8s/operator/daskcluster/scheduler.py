@@ -53,7 +53,7 @@ def plan_removal(seen: Observed, now: datetime) -> tuple[list[list[Action]], flo
     if pod is None or not (seen.is_own(pod) or seen.is_leftover(pod)):
         return [], None
     if is_terminating(pod):
-        return _plan_force(pod, now)
+        return plan_force(pod, now)
     if not seen.is_own(pod):
         return [], None
     if is_going(seen):
@@ -78,7 +78,7 @@ def blocking_finalizers(pod: Manifest) -> list[str]:
     return list(meta.get("finalizers") or ()) if is_terminating(pod) and is_over else []
 
 
-def _plan_force(pod: Manifest, now: datetime) -> tuple[list[list[Action]], float | None]:
+def plan_force(pod: Manifest, now: datetime) -> tuple[list[list[Action]], float | None]:
     """Delete by force what its node does not end: it is lost, and nothing else frees the name."""
     if pod["metadata"].get("deletionGracePeriodSeconds") == 0 or is_ready(pod):
         return [], None

@@ -28,6 +28,8 @@ def plan_ending(seen: Observed, now: datetime) -> Plan:
 
 
 def _policy(seen: Observed) -> str:
+    if is_sidecar(seen.job) and (seen.runner is None or is_finished(seen.runner)):
+        return CLUSTER  # there is no scheduler left to look at
     rules = seen.job["spec"].get("deletionPolicy") or {}
     return str(rules.get("onSuccess" if seen.state == SUCCESSFUL else "onFailure") or CLUSTER)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from dask_gpu_k8s.api.resources import DASKCLUSTER, POD
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.daskcluster.scheduler import plan_force
 from dask_gpu_k8s.operator.daskjob.ending import plan_ending
 from dask_gpu_k8s.operator.daskjob.observe import ENDED, SUSPENDED, Observed
 from dask_gpu_k8s.operator.daskjob.progress import deadlines, is_turn, progress
@@ -37,11 +38,23 @@ def plan(seen: Observed, now: datetime) -> Plan:
     wait = min(((each.at - now).total_seconds() for each in deadlines(seen)), default=None)
     if seen.state == SUSPENDED:
         return _stage(_delete(seen, seen.parts))
+    stuck = _plan_stuck(seen, now)
+    if stuck.stages:
+        return stuck
+    wait = soonest(wait, stuck.wake_after)
     if seen.outdated:
         return _stage(_delete(seen, seen.outdated), wait)
     if is_refused_for_good(seen.job):
         return Plan(wake_after=wait)
     return _plan_missing(seen, wait)
+
+
+def _plan_stuck(seen: Observed, now: datetime) -> Plan:
+    """Delete by force the Pods of before that a lost node does not end: nothing else frees their names."""
+    pods = [each for each in (seen.runner, *seen.in_the_way) if each is not None and each["kind"] == POD.kind]
+    plans = [plan_force(pod, now) for pod in pods if is_terminating(pod)]
+    actions = [action for stages, _ in plans for stage in stages for action in stage]
+    return _stage(actions, soonest(*(wait for _, wait in plans)))
 
 
 def _plan_missing(seen: Observed, wait: float | None) -> Plan:

@@ -17,7 +17,14 @@ from dask_gpu_k8s.operator.daskjob.observe import (
     SUSPENDED,
     Observed,
 )
-from dask_gpu_k8s.operator.daskjob.runner import LOST, End, end_of, failures_in_place, has_begun
+from dask_gpu_k8s.operator.daskjob.runner import (
+    LOST,
+    End,
+    end_of,
+    failures_in_place,
+    has_begun,
+    scheduler_lost,
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +100,9 @@ def limit_of(seen: Observed) -> int:
 
 def _by_runner(seen: Observed, known: Progress) -> Progress | None:
     runner = seen.present(seen.runner)
+    lost = scheduler_lost(seen.job, seen.present(seen.cluster)) or (LOST if known.state == RUNNING else None)
     if runner is None:
-        return _after(seen, known, LOST, 1) if known.state == RUNNING else None
+        return _after(seen, known, lost, 1) if lost else None
     in_place = failures_in_place(seen.job, runner)
     end = end_of(seen.job, runner)
     if end is not None and end.is_good:

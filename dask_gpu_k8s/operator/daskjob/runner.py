@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.api.explain import explain_pod
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.objects.jobs import is_sidecar, runner_restart_policy
-from dask_gpu_k8s.operator.pods import has_started, is_finished, restarts
+from dask_gpu_k8s.operator.pods import container_restarts, has_started, is_finished
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ def end_of(job: Manifest, pod: Manifest) -> End | None:
         return _GOOD
     if phase == "Failed" or (has_ended and policy == "Never"):
         return _failed(view)
-    return _scheduler_lost(job, pod)
+    return _scheduler_ended(job, pod)
 
 
 def failures_in_place(job: Manifest, pod: Manifest) -> int:
     """Return how often its containers have been started again, which the Pod's own policy may do."""
-    return restarts(own_view(job, pod))
+    return sum(container_restarts(pod, name) for name in _own_names(job))
 
 
 def _failed(view: Manifest) -> End:
@@ -86,7 +87,15 @@ def _failed(view: Manifest) -> End:
     return End(False, reason, f"The runner has failed: {why.message}.")
 
 
-def _scheduler_lost(job: Manifest, pod: Manifest) -> End | None:
+def scheduler_lost(job: Manifest, cluster: Manifest | None) -> End | None:
+    """Say whether a cluster will not make again the scheduler's Pod that the runner was in."""
+    told = find(((cluster or {}).get("status") or {}).get("conditions"), "SchedulerLost") or {}
+    if is_sidecar(job) and told.get("status") == "True":
+        return End(False, "SchedulerLost", "The scheduler's Pod, with the runner in it, was lost.")
+    return None
+
+
+def _scheduler_ended(job: Manifest, pod: Manifest) -> End | None:
     """Notice that the scheduler has ended beside a runner that goes on: nothing starts it again there."""
     if not is_sidecar(job) or runner_restart_policy(job) != "Never":
         return None

@@ -15,10 +15,15 @@ from dask_gpu_k8s.operator.objects.worker_command import with_worker_command
 
 
 def make_job_cluster(job: Manifest) -> Manifest:
-    """Make the DaskCluster of a DaskJob's present attempt."""
+    """Make the DaskCluster of a DaskJob's present attempt.
+
+    It does not end by itself, as in dask-kubernetes: while its runner does something else than Dask, it
+    would be deleted and made again.
+    """
     name = job["metadata"]["name"]
     asked = job["spec"]["cluster"]
-    spec = with_worker_command(asked["spec"], _worker_command(job))
+    lasting = {field: value for field, value in asked["spec"].items() if field not in ("idleTimeout", "ttl")}
+    spec = with_worker_command(lasting, _worker_command(job))
     made: Manifest = {
         **identity(DASKCLUSTER),
         "metadata": make_metadata(name, job, DASKJOB, asked.get("metadata"), fixed=labels.of_cluster(name)),
@@ -26,6 +31,7 @@ def make_job_cluster(job: Manifest) -> Manifest:
     }
     if is_sidecar(job):
         made["spec"] = beside_scheduler(spec, job["spec"]["job"], _runner_spec(job))
+        made["metadata"]["annotations"][labels.JOB_SIDECAR] = "true"
     return _of_attempt(job, made)
 
 

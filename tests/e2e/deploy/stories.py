@@ -348,6 +348,29 @@ async def job_ends(stage: Stage) -> None:
     await stage.until("the job has ended and its cluster is gone", is_over)
 
 
+async def job_keeps_scheduler(stage: Stage) -> None:
+    """A job that has ended gives its workers back and keeps its scheduler."""
+    spec = {"job": {"spec": pod_spec("job", ["true"])}, "cluster": {"spec": cluster_spec(stage.name, 1)}}
+    await stage.create(DASKJOB, {**spec, "deletionPolicy": {"onSuccess": "Workers"}})
+
+    async def is_so() -> bool:
+        cluster = await stage.get(DASKCLUSTER, stage.name)
+        return bool(cluster and cluster["spec"].get("suspendWorkers"))
+
+    await stage.until("the job has ended and its workers are suspended", is_so)
+
+
+async def job_expires(stage: Stage) -> None:
+    """A job goes by itself some time after its end."""
+    spec = {"job": {"spec": pod_spec("job", ["true"])}, "cluster": {"spec": cluster_spec(stage.name, 0)}}
+    await stage.create(DASKJOB, {**spec, "ttlSecondsAfterFinished": 1})
+
+    async def is_gone() -> bool:
+        return not await stage.get(DASKJOB, stage.name)
+
+    await stage.until("the job is gone", is_gone)
+
+
 async def pod_taken(stage: Stage) -> None:
     """A cluster whose scheduler Pod's name is taken says so."""
     await stage.create(POD, pod_spec("other", ["sleep", "60"]), names.scheduler(stage.name))
@@ -414,6 +437,7 @@ STORIES: dict[tuple[str, str], Story] = {
     ("daskclusters", "delete"): job_ends,
     ("daskclusters", "get"): cluster_taken,
     ("daskclusters", "list"): starts,
+    ("daskclusters", "patch"): job_keeps_scheduler,
     ("daskclusters", "watch"): starts_and_comes_up,
     ("daskclusters/finalizers", "update"): comes_up,
     ("daskclusters/status", "patch"): comes_up,
@@ -424,6 +448,7 @@ STORIES: dict[tuple[str, str], Story] = {
     ("daskworkergroups", "watch"): starts_and_comes_up,
     ("daskworkergroups/finalizers", "update"): comes_up,
     ("daskworkergroups/status", "patch"): comes_up,
+    ("daskjobs", "delete"): job_expires,
     ("daskjobs", "list"): starts,
     ("daskjobs", "watch"): starts_and_ends_job,
     ("daskjobs/finalizers", "update"): job_ends,

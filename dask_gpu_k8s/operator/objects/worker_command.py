@@ -1,7 +1,7 @@
 """The annotation by which the workers of a DaskJob get another program, where its author cannot say so.
 
-Flyte writes `dask-worker` whatever the image holds; with ``dask.org/worker-command: dask cuda worker``
-on the job its users get GPU workers. The options that follow stay.
+Flyte writes `dask-worker` whatever the image holds; with `dask cuda worker` in the annotation its users get
+GPU workers. The options that follow stay.
 """
 
 from __future__ import annotations

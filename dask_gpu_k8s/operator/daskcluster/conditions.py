@@ -75,7 +75,8 @@ def scheduler_lost(seen: Observed, memory: Memory) -> Said | None:
             "is made again until the spec is edited, e.g. by kubectl patch daskcluster "
             f'{name} --type=merge -p \'{{"spec": {{"scheduler": {{"lossPolicy": "Restart"}}}}}}\'',
         )
-    if is_lost(seen) and not seen.is_suspended:
+    is_back = scheduler_ready(seen)[0] == "True"
+    if is_lost(seen) and not is_back and not seen.is_suspended:
         return "True", "Replacing", "The scheduler was lost; a new one comes, without its results."
     if memory.total:
         times = "once" if memory.total == 1 else f"{memory.total} times"

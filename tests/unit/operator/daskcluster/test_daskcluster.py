@@ -13,24 +13,7 @@ from dask_gpu_k8s.operator.daskcluster.plan import plan
 from dask_gpu_k8s.operator.daskcluster.status import conclude
 from dask_gpu_k8s.operator.engine.actions import Create, Delete, Outcome, Patch, Plan
 from tests.unit.operator.builders import NOW, a_cluster, a_group, ago, parts_of
-
-
-def whole(cluster: dict[str, Any] | None = None, **changes: Any) -> Observed:
-    """Return a view of a cluster of which everything is there, save what `changes` says."""
-    cluster = cluster or a_cluster(defaultGroupReplicas=2)
-    return Observed(freeze(cluster), **{**freeze(parts_of(cluster)), **changes})
-
-
-def said(plan: Plan) -> list[list[str]]:
-    return [[_brief(action) for action in stage] for stage in plan.stages]
-
-
-def _brief(action: Any) -> str:
-    if isinstance(action, Create):
-        return f"create {action.resource.singular} {action.body['metadata']['name']}"
-    if isinstance(action, Patch):
-        return f"patch {action.name} {action.patch}"
-    return f"delete {action.name}"
+from tests.unit.operator.daskcluster.views import said, whole
 
 
 def foreign(part: dict[str, Any], **owner: Any) -> dict[str, Any]:

@@ -54,6 +54,16 @@ _COLUMNS: dict[Resource, list[tuple[str, str, str]]] = {
         _AGE,
     ],
 }
+_WIDE: dict[Resource, list[tuple[str, str, str]]] = {
+    DASKCLUSTER: [
+        ("Unschedulable", "integer", ".status.unschedulableWorkers"),
+        ("Restarts", "integer", ".status.schedulerRestarts"),
+        ("Scheduler", "string", ".status.schedulerAddress"),
+        ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason'),
+        ("Message", "string", '.status.conditions[?(@.type=="WorkersReady")].message'),
+    ],
+}
+"""Columns of ``kubectl get -o wide`` alone."""
 
 
 def make_crds() -> list[Manifest]:
@@ -76,7 +86,11 @@ def make_crd(resource: Resource, schema: Manifest) -> Manifest:
         "served": True,
         "storage": True,
         "additionalPrinterColumns": [
-            {"name": name, "type": kind, "jsonPath": path} for name, kind, path in _COLUMNS[resource]
+            *({"name": name, "type": kind, "jsonPath": path} for name, kind, path in _COLUMNS[resource]),
+            *(
+                {"name": name, "type": kind, "jsonPath": path, "priority": 1}
+                for name, kind, path in _WIDE.get(resource, ())
+            ),
         ],
         "subresources": subresources,
         "schema": {"openAPIV3Schema": schema},

@@ -227,6 +227,7 @@ def cluster() -> Manifest:
             desiredWorkers=count("Workers asked for, all groups together."),
             readyWorkers=count("Workers that are ready, all groups together."),
             pendingWorkers=count("Workers asked for and not ready, all groups together."),
+            unschedulableWorkers=count("Workers that fit on no node, all groups together."),
             defaultGroupReplicas=count("spec.worker.replicas as last passed to the default group."),
             schedulerRestarts=count("How often the scheduler was lost and came back."),
             idleSince=moment("Since when the scheduler is known to be without work."),

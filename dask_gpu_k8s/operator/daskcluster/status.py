@@ -79,6 +79,7 @@ def _counts(seen: Observed) -> dict[str, Any]:
         "desiredWorkers": total("desiredReplicas"),
         "readyWorkers": total("readyReplicas"),
         "pendingWorkers": total("pendingReplicas"),
+        "unschedulableWorkers": total("unschedulableReplicas"),
     }
     if own.get("selector"):
         counts["selector"] = own["selector"]

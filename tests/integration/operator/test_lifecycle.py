@@ -1,0 +1,273 @@
+"""The life of a DaskCluster against a real server. Its Pods fit on no node; the test says how they are."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from dask_gpu_k8s.api import labels
+from dask_gpu_k8s.api.conditions import find, format_time
+from dask_gpu_k8s.api.resources import (
+    BUDGET,
+    DASKCLUSTER,
+    DASKWORKERGROUP,
+    EVENT,
+    NETWORKPOLICY,
+    POD,
+    SERVICE,
+)
+from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.errors import NotFound
+from dask_gpu_k8s.kube.store import Store
+from tests.integration.operator.conftest import a_cluster, eventually, running
+
+SCHEDULER = "foo-scheduler"
+
+
+@pytest.fixture(autouse=True)
+def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the cache hand out objects that refuse to be changed."""
+    monkeypatch.setattr(Store, "frozen", True)
+
+
+async def found(kube: KubeClient, resource: Any, name: str) -> dict[str, Any] | None:
+    try:
+        return await kube.get(resource, name)
+    except NotFound:
+        return None
+
+
+async def until(kube: KubeClient, resource: Any, name: str, is_so: Any, seconds: float = 15.0) -> Any:
+    async def check() -> Any:
+        obj = await found(kube, resource, name)
+        return obj is not None and is_so(obj) and obj
+
+    return await eventually(check, seconds)
+
+
+async def until_gone(kube: KubeClient, resource: Any, name: str) -> None:
+    async def check() -> bool:
+        return await found(kube, resource, name) is None
+
+    await eventually(check)
+
+
+async def until_phase(kube: KubeClient, phase: str) -> dict[str, Any]:
+    cluster = await until(kube, DASKCLUSTER, "foo", lambda it: (it.get("status") or {}).get("phase") == phase)
+    return dict(cluster["status"])
+
+
+async def until_scheduler(kube: KubeClient, *, not_uid: str = "", seconds: float = 15.0) -> dict[str, Any]:
+    pod = await until(kube, POD, SCHEDULER, lambda it: it["metadata"]["uid"] != not_uid, seconds)
+    return dict(pod)
+
+
+async def becomes_ready(
+    kube: KubeClient, name: str = SCHEDULER, *, ready: bool = True, restarts: int = 0
+) -> None:
+    """Say of a Pod what its kubelet would say."""
+    now = format_time(datetime.now(timezone.utc))
+    container = {"name": "scheduler", "ready": ready, "restartCount": restarts, "image": "", "imageID": ""}
+    status = {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": str(ready), "lastTransitionTime": now}],
+        "containerStatuses": [{**container, "state": {"running": {"startedAt": now}}}],
+    }
+    await kube.patch(POD, name, {"status": status}, sub="status")
+
+
+async def edit(kube: KubeClient, **spec: Any) -> None:
+    await kube.patch(DASKCLUSTER, "foo", {"spec": spec})
+
+
+def condition(obj: dict[str, Any], type_: str) -> dict[str, Any]:
+    return find((obj.get("status") or {}).get("conditions"), type_) or {}
+
+
+async def until_says(kube: KubeClient, type_: str, reason: str) -> dict[str, Any]:
+    cluster = await until(kube, DASKCLUSTER, "foo", lambda it: condition(it, type_).get("reason") == reason)
+    return condition(cluster, type_)
+
+
+async def is_up(kube: KubeClient, **spec: Any) -> str:
+    """Make a cluster whose scheduler is ready; return the Pod's uid."""
+    cluster = a_cluster("foo", 1)
+    cluster["spec"].update(spec)
+    await kube.create(DASKCLUSTER, cluster)
+    pod = await until_scheduler(kube)
+    await becomes_ready(kube)
+    await until_phase(kube, "Running")
+    return str(pod["metadata"]["uid"])
+
+
+async def test_row_32_a_killed_scheduler_is_up_again_and_counted(kube):
+    async with running(kube):
+        uid = await is_up(kube)
+        await kube.delete(POD, SCHEDULER)
+        await until_scheduler(kube, not_uid=uid, seconds=5)
+        assert (await until_says(kube, "SchedulerLost", "Replacing"))["status"] == "True"
+        await becomes_ready(kube)
+        assert (await until_phase(kube, "Running"))["schedulerRestarts"] == 1
+        await until_says(kube, "SchedulerLost", "StartedAgain")
+
+
+async def test_row_32_policy_fail_waits_for_people(kube):
+    spec = a_cluster("foo", 1)["spec"]["scheduler"]
+    async with running(kube) as operator:
+        uid = await is_up(kube, scheduler={**spec, "lossPolicy": "Fail"})
+        await kube.delete(POD, SCHEDULER)
+        await until_phase(kube, "Failed")
+        await kube.delete(SERVICE, SCHEDULER)
+        runs = operator.controller.counts.runs
+        await edit_label(kube)
+        await eventually(lambda: has_looked(operator, runs + 1))
+        assert await found(kube, POD, SCHEDULER) is None
+        assert await found(kube, SERVICE, SCHEDULER) is None
+    async with running(kube):
+        await edit(kube, scheduler={"lossPolicy": "Restart"})
+        await until_scheduler(kube, not_uid=uid)
+        await becomes_ready(kube)
+        await until_phase(kube, "Running")
+
+
+async def edit_label(kube: KubeClient) -> None:
+    await kube.patch(DASKCLUSTER, "foo", {"metadata": {"labels": {"look": "again"}}})
+
+
+async def has_looked(operator: Any, runs: int) -> bool:
+    return operator.controller.counts.runs >= runs and len(operator._queue) == 0
+
+
+async def on_a_node_that_is_gone(kube: KubeClient, **metadata: Any) -> str:
+    """Make a cluster whose scheduler runs on a node of which nothing is heard."""
+    cluster = a_cluster("foo", 0)
+    cluster["spec"]["scheduler"]["spec"] = {
+        "nodeName": "gone",
+        "terminationGracePeriodSeconds": 1,
+        "containers": cluster["spec"]["scheduler"]["spec"]["containers"],
+    }
+    await kube.create(DASKCLUSTER, cluster)
+    pod = await until_scheduler(kube)
+    await becomes_ready(kube)
+    await until_phase(kube, "Running")
+    await becomes_ready(kube, ready=False)
+    return str(pod["metadata"]["uid"])
+
+
+async def test_row_32_a_scheduler_that_its_lost_node_cannot_end_is_replaced(kube):
+    """Its grace is 1 s, and 10 s later it goes by force; the bound is these and a moment."""
+    async with running(kube):
+        uid = await on_a_node_that_is_gone(kube)
+        await kube.delete(POD, SCHEDULER)
+        await until_says(kube, "SchedulerReady", "SchedulerTerminating")
+        await until_scheduler(kube, not_uid=uid, seconds=14)
+        assert "DeletedByForce" in await told(kube)
+
+
+async def told(kube: KubeClient) -> list[str]:
+    """Return the reasons of the Events about the cluster, oldest first."""
+    items = (await kube.list(EVENT, fields="involvedObject.kind=DaskCluster"))["items"]
+    return [item["reason"] for item in sorted(items, key=lambda it: int(it["metadata"]["resourceVersion"]))]
+
+
+async def test_row_54_a_foreign_finalizer_that_keeps_the_name_is_named(kube):
+    async with running(kube):
+        uid = await is_up(kube)
+        await kube.patch(POD, SCHEDULER, {"metadata": {"finalizers": ["dask.kopf.dev/logs"]}})
+        await kube.delete(POD, SCHEDULER)
+        said = await until_says(kube, "SchedulerReady", "NameBlocked")
+        assert "dask.kopf.dev/logs" in said["message"]
+        await kube.patch(POD, SCHEDULER, {"metadata": {"finalizers": None}})
+        await until_scheduler(kube, not_uid=uid)
+
+
+async def test_row_21_a_new_image_reaches_the_group_and_its_own_edit_stays(kube):
+    def image(obj: dict[str, Any]) -> str:
+        return str(obj["spec"]["worker"]["spec"]["containers"][0]["image"])
+
+    async with running(kube) as operator:
+        await is_up(kube)
+        worker = a_cluster("foo")["spec"]["worker"]["spec"]
+        new = {**worker, "containers": [{**worker["containers"][0], "image": "new"}]}
+        await edit(kube, worker={"spec": new})
+        await until(kube, DASKWORKERGROUP, "foo-default", lambda it: image(it) == "new")
+        own = {**worker, "containers": [{**worker["containers"][0], "image": "own"}]}
+        await kube.patch(DASKWORKERGROUP, "foo-default", {"spec": {"worker": {"spec": own}}})
+        runs = operator.controller.counts.runs
+        await edit_label(kube)
+        await eventually(lambda: has_looked(operator, runs + 1))
+    async with running(kube) as operator:
+        await eventually(lambda: has_looked(operator, 2))
+        group = await kube.get(DASKWORKERGROUP, "foo-default")
+        assert image(group) == "own", "nor does a restart of the operator undo it"
+
+
+async def test_row_21_an_edited_service_is_applied(kube):
+    async with running(kube):
+        await is_up(kube)
+        before = await kube.get(SERVICE, SCHEDULER)
+        ports = [{"name": "tcp-comm", "port": 9786}, {"name": "http-dashboard", "port": 9787}]
+        await edit(kube, scheduler={"service": {"type": "NodePort", "ports": ports}})
+        after = await until(kube, SERVICE, SCHEDULER, lambda it: it["spec"]["type"] == "NodePort")
+        assert [port["port"] for port in after["spec"]["ports"]] == [9786, 9787]
+        assert all(port["nodePort"] for port in after["spec"]["ports"])
+        assert after["spec"]["clusterIP"] == before["spec"]["clusterIP"]
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+        await until(kube, SERVICE, "foo-service", lambda it: it["spec"]["ports"][0]["port"] == 9786)
+        await edit(kube, scheduler={"service": {"type": "ClusterIP"}})
+        inside = await until(kube, SERVICE, SCHEDULER, lambda it: it["spec"]["type"] == "ClusterIP")
+        assert not any("nodePort" in port for port in inside["spec"]["ports"])
+
+
+async def test_row_21_a_bad_scheduler_image_and_then_a_good_one(kube):
+    async with running(kube):
+        await kube.create(DASKCLUSTER, a_cluster("foo", 0))
+        bad = await until_scheduler(kube)
+        spec = a_cluster("foo")["spec"]["scheduler"]["spec"]
+        good = {**spec, "containers": [{**spec["containers"][0], "image": "good"}]}
+        await edit(kube, scheduler={"spec": good})
+        pod = await until_scheduler(kube, not_uid=bad["metadata"]["uid"])
+        assert pod["spec"]["containers"][0]["image"] == "good"
+        await becomes_ready(kube)
+        assert (await until_phase(kube, "Running"))["schedulerRestarts"] == 0
+        await edit(kube, scheduler={"spec": spec})
+        await until_says(kube, "UpToDate", "SchedulerOutdated")
+        assert (await kube.get(POD, SCHEDULER))["metadata"]["uid"] == pod["metadata"]["uid"]
+        await edit(kube, updateStrategy={"type": "Recreate"})
+        await until_scheduler(kube, not_uid=pod["metadata"]["uid"])
+        await until_says(kube, "UpToDate", "UpToDate")
+
+
+async def test_the_budget_comes_with_the_cluster_and_goes_when_asked(kube):
+    async with running(kube):
+        await is_up(kube)
+        budget = await until(kube, BUDGET, SCHEDULER, lambda it: True)
+        assert budget["spec"]["minAvailable"] == 1
+        assert budget["spec"]["selector"]["matchLabels"] == labels.of_scheduler("foo")
+        (owner,) = budget["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"]) == ("DaskCluster", "foo")
+        await until_says(kube, "SchedulerProtected", "PodDisruptionBudget")
+        await edit(kube, scheduler={"podDisruptionBudget": False})
+        await until_gone(kube, BUDGET, SCHEDULER)
+        await until_says(kube, "SchedulerProtected", "OptedOut")
+        await edit(kube, scheduler={"podDisruptionBudget": None})
+        await until(kube, BUDGET, SCHEDULER, lambda it: True)
+
+
+async def test_row_39_a_network_policy_closes_the_cluster_and_opens_it_again(kube):
+    async with running(kube):
+        await is_up(kube, networkPolicy=True)
+        policy = await until(kube, NETWORKPOLICY, "foo-network", lambda it: True)
+        own = {"matchLabels": labels.of_cluster("foo")}
+        assert policy["spec"] == {
+            "podSelector": own,
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"podSelector": own}]}],
+        }
+        peer = {"namespaceSelector": {"matchLabels": {"team": "blue"}}}
+        await edit(kube, networkPolicyFrom=[peer])
+        await until(kube, NETWORKPOLICY, "foo-network", lambda it: peer in it["spec"]["ingress"][0]["from"])
+        await edit(kube, networkPolicy=False)
+        await until_gone(kube, NETWORKPOLICY, "foo-network")

@@ -73,6 +73,9 @@ SERVICE = Resource("", "v1", "services", "Service", "service", ("svc",), True, (
 EVENT = Resource("", "v1", "events", "Event", "event", ("ev",))
 CONFIGMAP = Resource("", "v1", "configmaps", "ConfigMap", "configmap", ("cm",))
 SECRET = Resource("", "v1", "secrets", "Secret", "secret")
+RESOURCEQUOTA = Resource(
+    "", "v1", "resourcequotas", "ResourceQuota", "resourcequota", ("quota",), True, ("status",)
+)
 BUDGET = Resource(
     "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", "poddisruptionbudget", ("pdb",), True,
     ("status",),

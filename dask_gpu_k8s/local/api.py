@@ -24,6 +24,7 @@ from dask_gpu_k8s.local.machinery.deletion import Deletion
 from dask_gpu_k8s.local.machinery.kinds import Kind
 from dask_gpu_k8s.local.machinery.options import DEFAULT, DeleteOptions, WriteOptions
 from dask_gpu_k8s.local.machinery.patch import apply_patch
+from dask_gpu_k8s.local.machinery.quota import Quotas
 from dask_gpu_k8s.local.machinery.reads import Reads
 from dask_gpu_k8s.local.machinery.registry import Registry
 from dask_gpu_k8s.local.machinery.services import SERVICE_NETWORK, ServiceAddresses
@@ -67,7 +68,7 @@ class Api:
         self.store = Store(window)
         self.reads = Reads(self.store)
         self.registry = Registry(builtin_kinds(ServiceAddresses(self.store, service_network), now))
-        self._writes = Writes(self.store, self.reads, now)
+        self._writes = Writes(self.store, self.reads, now, Quotas(self.store))
         self._deletion = Deletion(self.store, self.reads, now)
         self.store.listen(self._serve_custom_kinds)
         seeds.plant(self)

@@ -9,7 +9,7 @@ from dask_gpu_k8s.api import resources
 from dask_gpu_k8s.api.builtin import builtin_schemas
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.local.machinery import crd, naming, pod_defaults, pod_rules, services, simple_rules
+from dask_gpu_k8s.local.machinery import crd, naming, pod_defaults, pod_rules, quota, services, simple_rules
 from dask_gpu_k8s.local.machinery.kinds import Kind
 from dask_gpu_k8s.local.printing import printers
 from dask_gpu_k8s.local.printing.pod_printer import PODS
@@ -167,7 +167,7 @@ def _coordination() -> list[Kind]:
 
 
 def _policy() -> list[Kind]:
-    """Make the kinds that are stored and have no effect here: no request, eviction or packet is refused."""
+    """Make the kinds that set limits. Of these only quotas are enforced: requests and packets all pass."""
     account = Kind(SERVICEACCOUNT, printers.SERVICEACCOUNT, _schema("ServiceAccount"))
     budget = Kind(
         resources.BUDGET,
@@ -184,6 +184,13 @@ def _policy() -> list[Kind]:
         has_generation=True,
         fill=simple_rules.fill_network_policy,
     )
+    limits = Kind(
+        resources.RESOURCEQUOTA,
+        printers.RESOURCEQUOTA,
+        _schema("ResourceQuota"),
+        has_status=True,
+        check=quota.check,
+    )
     rights = [
         Kind(
             resource,
@@ -194,7 +201,7 @@ def _policy() -> list[Kind]:
         )
         for resource in (ROLE, ROLEBINDING, CLUSTERROLE, CLUSTERROLEBINDING)
     ]
-    return [account, budget, network, *rights]
+    return [account, budget, network, limits, *rights]
 
 
 def _custom_kinds(now: Callable[[], datetime]) -> Kind:

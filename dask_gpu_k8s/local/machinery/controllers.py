@@ -1,4 +1,4 @@
-"""What happens by itself: garbage collection, the end of namespaces and CRDs, the ageing of Events.
+"""What happens by itself: garbage collection, ends of namespaces and CRDs, ageing of Events, usage of quotas.
 
 It runs in the background, as on a real cluster, so nobody can come to rely on a deletion that is over when
 the DELETE is answered.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from dask_gpu_k8s.api.resources import CRD, EVENT, NAMESPACE
+from dask_gpu_k8s.api.resources import CRD, EVENT, NAMESPACE, RESOURCEQUOTA
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.api import Api
 from dask_gpu_k8s.local.errors import StatusError
@@ -19,6 +19,7 @@ from dask_gpu_k8s.local.machinery.graph import Graph
 from dask_gpu_k8s.local.machinery.kinds import Kind
 from dask_gpu_k8s.local.machinery.metadata import FOREGROUND, ORPHAN
 from dask_gpu_k8s.local.machinery.options import DeleteOptions
+from dask_gpu_k8s.local.machinery.quota import Quotas
 from dask_gpu_k8s.local.machinery.simple_rules import due_events
 from dask_gpu_k8s.local.machinery.store import Change, Table
 
@@ -38,7 +39,9 @@ class Controllers:
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: dict[str, None] = {}
         """uids of namespaces and CRDs that are being emptied."""
+        self._quotas = Quotas(api.store)
         api.store.listen(self._note_removal)
+        api.store.listen(self._note_usage)
 
     def _touch(self, uid: str) -> None:
         self._due[uid] = None
@@ -49,6 +52,11 @@ class Controllers:
         if change.type == "DELETED" and self._ending:
             for uid in tuple(self._ending):
                 self._touch(uid)
+
+    def _note_usage(self, _table: Table, change: Change) -> None:
+        """Add up again what quotas limit."""
+        for uid in self._quotas.concerned(change):
+            self._touch(uid)
 
     def start(self) -> None:
         """Begin to work, in the running loop."""
@@ -96,6 +104,8 @@ class Controllers:
             self._api.finish(kinds[0].resource, obj, verdict.new)
         elif "deletionTimestamp" in obj["metadata"]:
             self._end(kinds[0], obj)
+        elif kinds[0].resource == RESOURCEQUOTA:
+            self._api.finish(kinds[0].resource, obj, self._quotas.with_usage(obj))
 
     def _delete(self, kind: Kind, obj: Manifest, propagation: str | None) -> None:
         meta = obj["metadata"]

@@ -13,6 +13,7 @@ from dask_gpu_k8s.local.machinery.decoding import decode, detached
 from dask_gpu_k8s.local.machinery.kinds import Kind
 from dask_gpu_k8s.local.machinery.options import WriteOptions
 from dask_gpu_k8s.local.machinery.patch import apply_patch
+from dask_gpu_k8s.local.machinery.quota import Quotas
 from dask_gpu_k8s.local.machinery.reads import Reads
 from dask_gpu_k8s.local.machinery.store import Store, encode
 
@@ -26,12 +27,15 @@ class Writes:
     reads : Reads
     now : callable
         The clock.
+    quotas : Quotas
+        May refuse new objects.
     """
 
-    def __init__(self, store: Store, reads: Reads, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, reads: Reads, now: Callable[[], datetime], quotas: Quotas) -> None:
         self._store = store
         self._reads = reads
         self._now = now
+        self._quotas = quotas
 
     def create(self, kind: Kind, namespace: str | None, sent: Any, options: WriteOptions) -> Manifest:
         """Store a new object."""
@@ -51,6 +55,8 @@ class Writes:
         if causes:
             raise errors.invalid(kind.resource, name, causes)
         name = name or self._free_name(kind, namespace, prefix)
+        # Before it is looked whether the name is free, as admission is on a real cluster.
+        self._quotas.admit(kind.resource, {**obj, "metadata": {**meta, "name": name}})
         if self._store.get(kind.table, (namespace or "", name)):
             raise errors.already_exists(kind.resource, name)
         obj["metadata"] = metadata.begin(kind, meta, namespace, name, self._now())

@@ -244,6 +244,18 @@ def _network_policy(obj: Manifest, now: datetime) -> list[Any]:
 NETWORKPOLICY = Printer((NAME, Column("Pod-Selector"), AGE), _network_policy)
 
 
+def _quota(obj: Manifest, now: datetime) -> list[Any]:
+    status = obj.get("status") or {}
+    hard, used = status.get("hard") or {}, status.get("used") or {}
+    parts = [(name, f"{name}: {used.get(name, '0')}/{limit}") for name, limit in sorted(hard.items())]
+    limits = [text for name, text in parts if name.startswith("limits.")]
+    requests = [text for name, text in parts if not name.startswith("limits.")]
+    return [_name(obj), ", ".join(requests), ", ".join(limits), _created(obj, now)]
+
+
+RESOURCEQUOTA = Printer((NAME, *_columns("Request", "Limit"), AGE), _quota)
+
+
 def _role(obj: Manifest, _now: datetime) -> list[Any]:
     return [_name(obj), obj["metadata"].get("creationTimestamp", "")]
 

@@ -42,6 +42,9 @@ PASSING = (ServerError, TooManyRequests, Unauthorized, Gone)
 
 UNANSWERED = "Unanswered"
 
+AT_ONCE = 25
+"""Actions of one plan that are under way at the same time: half of what a client may ask at once."""
+
 
 class Retirer(Protocol):
     """Whoever can have data moved off workers."""
@@ -97,8 +100,15 @@ class Executor:
             Of the actions that were tried.
         """
         outcomes: list[Outcome] = []
+        # So many at once, and no more: a big group must leave room for the requests of others.
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def do(action: Action) -> list[Outcome]:
+            async with slots:
+                return await self._do(key, action)
+
         for stage in plan.stages:
-            results = await asyncio.gather(*(self._do(key, action) for action in stage))
+            results = await asyncio.gather(*map(do, stage))
             outcomes += itertools.chain.from_iterable(results)
             if any(outcome.state != "done" for outcome in outcomes):
                 break

@@ -122,6 +122,12 @@ def _cluster_spec() -> Manifest:
             "security": flag(
                 "Whether scheduler, workers and clients speak TLS, with certificates of their own."
             ),
+            "securitySecret": text(
+                "Name of a Secret with ca.crt, tls.crt and tls.key to use in place of certificates that the "
+                "operator makes and renews.",
+                minLength=1,
+                maxLength=253,
+            ),
             "networkPolicy": flag(
                 "Whether only the cluster's own Pods, the operator and networkPolicyFrom may reach its Pods; "
                 "who may be reached stays as it is."

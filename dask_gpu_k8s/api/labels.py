@@ -27,6 +27,9 @@ JOB_SIDECAR = "kubernetes.dask.org/job-sidecar"
 WORKER_COMMAND = "dask.org/worker-command"
 """Annotation on a DaskJob: the words that its workers' command begins with, in place of `dask worker`."""
 
+RENEW = "kubernetes.dask.org/renew-certificates"
+"""Annotation on a secured DaskCluster; each new value makes the operator renew its certificates once."""
+
 
 def of_cluster(cluster: str) -> dict[str, str]:
     """Labels that everything of a cluster carries."""

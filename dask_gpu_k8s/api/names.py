@@ -59,6 +59,11 @@ def network_policy(cluster: str) -> str:
     return f"{cluster}-network"
 
 
+def tls_secret(cluster: str) -> str:
+    """Name of the Secret with the certificates of a secured cluster."""
+    return f"{cluster}-tls"
+
+
 def worker_group(cluster: str, group: str = DEFAULT_GROUP) -> str:
     """Name of the DaskWorkerGroup that `group` stands for in `cluster`."""
     return f"{cluster}-{group}"

@@ -16,6 +16,7 @@ from dask_gpu_k8s.api.resources import (
     LEASE,
     NETWORKPOLICY,
     POD,
+    SECRET,
     SERVICE,
 )
 from dask_gpu_k8s.api.types import Manifest
@@ -115,6 +116,12 @@ OPERATOR_RULES = (
         (LEASE.plural,),
         ("get",),
         "Looks whether a client still renews the Lease of a cluster with a ttl.",
+    ),
+    Rule(
+        SECRET.group,
+        (SECRET.plural,),
+        ("create", "get", "patch"),
+        "Certificates of secured clusters: makes them, reads them to speak to schedulers, renews them.",
     ),
     Rule(EVENT.group, (EVENT.plural,), ("create",), "Tells what happened, for kubectl describe."),
 )

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from distributed.core import Status
 from distributed.utils import format_dashboard_link
 
 from dask_gpu_k8s.api.names import DEFAULT_GROUP
@@ -77,6 +78,10 @@ class KubeCluster(LifeCycle):
         Local port of the dashboard, where it is forwarded. Default any.
     jupyter : bool, optional
         Run a Jupyter server on the scheduler. Default no.
+    security : bool or distributed.Security, optional
+        ``True``: scheduler, workers and clients speak TLS, with certificates that the operator makes and
+        renews; ``Client(cluster)`` knows them. Default no. What already exists says itself whether it
+        speaks TLS; an object is used to connect to it in place of the certificates in its Secret.
     scheduler_resources : mapping, optional
         ``{"limits": …, "requests": …}`` of the scheduler, which gets none of `resources`.
     scheduler_options, worker_options : PodOptions or mapping, optional
@@ -134,6 +139,7 @@ class KubeCluster(LifeCycle):
         custom_cluster_spec: Any = None,
         scheduler_forward_port: int | None = None,
         jupyter: bool | None = None,
+        security: Any = None,
         scheduler_resources: Mapping[str, Any] | None = None,
         scheduler_options: Options | None = None,
         worker_options: Options | None = None,
@@ -153,7 +159,7 @@ class KubeCluster(LifeCycle):
         settings = resolve({argument: given[argument] for argument in ARGUMENTS})
         _warn_of_ignored(given)
         for argument in ARGUMENTS:
-            if argument != "name":  # a property of the base
+            if argument not in ("name", "security"):  # properties
                 setattr(self, argument, getattr(settings, argument))
         super().__init__(
             Session(settings, quiet),
@@ -273,6 +279,24 @@ class KubeCluster(LifeCycle):
     async def _delete_worker_group(self, name: str) -> None:
         await self._session.groups.delete(name)
 
+    @property
+    def security(self) -> Any:
+        """What a Client has to show: a distributed.Security, or ``None`` if the cluster speaks no TLS.
+
+        Raises
+        ------
+        DaskClusterError
+            If it is to speak TLS and is not started yet, so that a Client must wait.
+        """
+        known = self._session.security
+        if known is None and self._session.settings.security is True and self.status is Status.created:
+            raise DaskClusterError(
+                "its certificates are not known before it is started",
+                where=self._session.where,
+                cure="Await the cluster before you make a Client of it.",
+            )
+        return known
+
     # Looking at it
 
     def get_logs(self) -> Any:
@@ -334,6 +358,7 @@ def _warn_of_ignored(given: Mapping[str, Any]) -> None:
     if given["custom_cluster_spec"] is None:
         return
     ignored = [name for name in _SHAPING if given[name] is not None]
+    ignored += ["security"] if isinstance(given["security"], bool) else []
     if ignored:
         warnings.warn(
             f"custom_cluster_spec says it all; ignored: {', '.join(ignored)}", UserWarning, stacklevel=3

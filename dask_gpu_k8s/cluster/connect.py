@@ -52,7 +52,13 @@ class Route:
 
 
 async def open_route(
-    kube: KubeClient, cluster: Manifest, plan: ways.Plan, stack: AsyncExitStack, dashboard_port: int | None
+    kube: KubeClient,
+    cluster: Manifest,
+    plan: ways.Plan,
+    stack: AsyncExitStack,
+    dashboard_port: int | None,
+    *,
+    scheme: str = "tcp",
 ) -> Route:
     """Open the way to a scheduler, and tell the log which it is.
 
@@ -67,6 +73,8 @@ async def open_route(
         Closes the port-forwards in its time.
     dashboard_port : int or None
         Local port of the dashboard; by default any. Only for a port-forward.
+    scheme : str, optional
+        ``tls`` if the scheduler speaks it.
 
     Raises
     ------
@@ -79,7 +87,7 @@ async def open_route(
     elif plan.mode is ways.DIRECT and not in_cluster():
         await _look_up(host)
     host = f"[{host}]" if ":" in host else host
-    route = Route(f"tcp://{host}:{comm}", (host, board) if board else None, _CURES[plan.mode])
+    route = Route(f"{scheme}://{host}:{comm}", (host, board) if board else None, _CURES[plan.mode])
     logger.log(
         logging.WARNING if plan.is_second_choice else logging.INFO,
         "DaskCluster %s/%s: its scheduler is reached at %s (%s): %s",

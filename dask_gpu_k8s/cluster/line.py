@@ -7,7 +7,9 @@ import time
 from typing import Any
 
 import distributed
+from distributed.comm.core import FatalCommClosedError
 from distributed.core import rpc
+from distributed.security import Security
 
 from dask_gpu_k8s.cluster.versions import check_versions
 from dask_gpu_k8s.errors import StartFailed
@@ -17,7 +19,14 @@ ANSWER_SECONDS = 60.0
 """How long a scheduler that is Ready may take to answer its first call."""
 
 
-async def open_comm(address: str, where: str, *, seconds: float = ANSWER_SECONDS, cure: str = "") -> Any:
+async def open_comm(
+    address: str,
+    where: str,
+    *,
+    seconds: float = ANSWER_SECONDS,
+    cure: str = "",
+    security: Security | None = None,
+) -> Any:
     """Open a line to a scheduler, and find out whether it speaks our language.
 
     Parameters
@@ -29,6 +38,8 @@ async def open_comm(address: str, where: str, *, seconds: float = ANSWER_SECONDS
         How long to try.
     cure : str, optional
         What to do if nobody answers, for the message.
+    security : distributed.Security, optional
+        What to show to a scheduler that speaks TLS.
 
     Returns
     -------
@@ -39,9 +50,9 @@ async def open_comm(address: str, where: str, *, seconds: float = ANSWER_SECONDS
     VersionMismatch
         If the two versions of Dask cannot talk.
     StartFailed
-        If nobody answers.
+        If nobody answers, or somebody with a certificate that does not fit to ours.
     """
-    comm = rpc(address)
+    comm = rpc(address, connection_args=security.get_connection_args("client") if security else None)
     try:
         versions = await _ask_versions(comm, where, seconds, cure)
         check_versions(distributed.__version__, str(versions["packages"].get("distributed") or ""), where)
@@ -58,6 +69,13 @@ async def _ask_versions(comm: Any, where: str, seconds: float, cure: str) -> Any
     while True:
         try:
             return await comm.versions()
+        except FatalCommClosedError as error:
+            raise StartFailed(
+                f"its scheduler's certificate and those in hand do not belong together ({error})",
+                where=where,
+                cure="A scheduler reads certificates when it starts: if they were replaced since then, "
+                "delete its Pod.",
+            ) from error
         except OSError as error:
             if time.monotonic() > deadline:
                 raise StartFailed(

@@ -7,6 +7,8 @@ import logging
 from contextlib import AsyncExitStack
 from typing import Any
 
+from distributed.security import Security
+
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.cluster import ways
 from dask_gpu_k8s.cluster.connect import Route, open_route
@@ -17,6 +19,7 @@ from dask_gpu_k8s.cluster.line import ANSWER_SECONDS, open_comm
 from dask_gpu_k8s.cluster.logs import collect_logs
 from dask_gpu_k8s.cluster.lookout import Lookout
 from dask_gpu_k8s.cluster.modes import CreateMode
+from dask_gpu_k8s.cluster.security import find_security
 from dask_gpu_k8s.cluster.settings import Settings
 from dask_gpu_k8s.cluster.start import Found, find_or_create, make_manifest
 from dask_gpu_k8s.cluster.surroundings import find_way
@@ -50,6 +53,8 @@ class Session:
         The line to the scheduler, once it is open.
     route : Route or None
         Where the scheduler is reached.
+    security : distributed.Security or None
+        What is shown to it; ``None`` if it does not speak TLS, or nobody knows yet.
     """
 
     def __init__(self, settings: Settings, quiet: bool) -> None:
@@ -66,6 +71,7 @@ class Session:
         self.found: Found | None = None
         self.comm: Any = None
         self.route: Route | None = None
+        self.security: Security | None = None
         self._kube: KubeClient | None = None
         self._connection: Connection | None = None
         self._workers: WantedWorkers | None = None
@@ -135,7 +141,8 @@ class Session:
         ------
         OperatorNotFound, StartFailed, VersionMismatch
         InvalidArgument, NotAllowed
-            If the way to the scheduler that was asked for does not exist.
+            If the way to the scheduler that was asked for does not exist, or its certificates may not be
+            read.
         """
         cluster, settings = self.manifest, self.settings
         if self.found is not None and self.found.created:
@@ -150,8 +157,14 @@ class Session:
                 plan = await find_way(
                     self.kube, cluster, pod, settings.wish, settings.resource_timeout, progress.say
                 )
+                self.security = await find_security(self.kube, cluster, settings.security)
             self.route = await open_route(
-                self.kube, cluster, plan, self._stack, settings.scheduler_forward_port
+                self.kube,
+                cluster,
+                plan,
+                self._stack,
+                settings.scheduler_forward_port,
+                scheme="tls" if self.security else "tcp",
             )
             progress.say(f"connecting to {self.route.address} ({plan.mode})")
             self.comm = await open_comm(
@@ -160,6 +173,7 @@ class Session:
                 # A load balancer may take as long as a node.
                 seconds=max(ANSWER_SECONDS, settings.resource_timeout),
                 cure=self.route.cure,
+                security=self.security,
             )
             self._stack.push_async_callback(self.comm.close_rpc)
         self._workers = await self._stack.enter_async_context(

@@ -45,6 +45,8 @@ class Settings:
     worker_options, scheduler_options : PodOptions or mapping
     scheduler_service_type : str
     jupyter : bool
+    security : bool or distributed.Security
+        Whether a cluster that is created speaks TLS; an object says how to connect to one that does.
     scheduler_forward_port : int or None
         Local port of the dashboard.
     port_forward_cluster_ip : bool or None
@@ -81,6 +83,7 @@ class Settings:
     scheduler_options: Any
     scheduler_service_type: str
     jupyter: bool
+    security: Any
     scheduler_forward_port: int | None
     port_forward_cluster_ip: bool | None
     connect: ConnectMode
@@ -131,6 +134,7 @@ def resolve(arguments: Mapping[str, Any]) -> Settings:
         idle_timeout=parse_count(values["idle_timeout"] or 0, "idle_timeout"),
         resource_timeout=_seconds(values["resource_timeout"], "resource_timeout"),
         jupyter=bool(values["jupyter"]),
+        security=_security(values["security"]),
         shutdown_on_close=arguments["shutdown_on_close"],
         keep_created=dask.config.get("kubernetes.shutdown-on-close") is False,
     )
@@ -157,6 +161,15 @@ def _wish(arguments: Mapping[str, Any]) -> Wish:
             mode = ConnectMode.PORT_FORWARD if forward else ConnectMode.AUTO
             return Wish(mode, forwards=bool(forward), node_port_host=host)
     return Wish(node_port_host=host)
+
+
+def _security(value: Any) -> Any:
+    # An object is known by what is asked of it: this module is imported long before distributed.
+    if isinstance(value, bool) or hasattr(value, "get_connection_args"):
+        return value
+    if value is None:
+        return False
+    raise InvalidType(f"must be True, False or a distributed.Security, not {value!r}", where="security")
 
 
 def _host(value: Any) -> str | None:

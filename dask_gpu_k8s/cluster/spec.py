@@ -37,6 +37,7 @@ from dask_gpu_k8s.cluster.arguments import (
 from dask_gpu_k8s.cluster.facts import NAME_ARGS
 from dask_gpu_k8s.cluster.image import default_image
 from dask_gpu_k8s.cluster.roles import PodOptions, apply_options, parse_options
+from dask_gpu_k8s.errors import InvalidArgument
 
 Env: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Options: TypeAlias = PodOptions | Mapping[str, Any]
@@ -60,6 +61,7 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917 - upstream's parameters, by pos
     idle_timeout: int = 0,
     jupyter: bool = False,
     *,
+    security: bool = False,
     scheduler_resources: Mapping[str, Any] | None = None,
     scheduler_options: Options | None = None,
     worker_options: Options | None = None,
@@ -86,6 +88,8 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917 - upstream's parameters, by pos
         Seconds without work after which the cluster is to be deleted; 0 for never. Not acted upon yet.
     jupyter : bool, optional
         Run a Jupyter server on the scheduler.
+    security : bool, optional
+        Speak TLS.
     scheduler_options, worker_options : PodOptions or mapping, optional
         Everything else about the Pods of a role.
 
@@ -97,17 +101,25 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917 - upstream's parameters, by pos
     ------
     InvalidArgument, InvalidType
     """
+    if security and jupyter:
+        raise InvalidArgument(
+            "a Jupyter server on the scheduler runs code for whoever reaches its HTTP port, and asks nobody "
+            "for a certificate",
+            where="jupyter",
+            cure="Leave out either jupyter or security.",
+        )
     image = default_image() if image is None else image
     worker = make_worker_spec(image, n_workers, resources, env, worker_command, options=worker_options)
     scheduler = make_scheduler_spec(
         name, env, scheduler_resources, image, scheduler_service_type, jupyter, options=scheduler_options
     )
     idle = {"idleTimeout": idle_timeout} if parse_count(idle_timeout, "idle_timeout") else {}
+    tls = {"security": True} if security else {}
     return {
         "apiVersion": DASKCLUSTER.api_version,
         "kind": DASKCLUSTER.kind,
         "metadata": {"name": name, "labels": labels.of_cluster(name)},
-        "spec": {"worker": worker, "scheduler": scheduler, **idle},
+        "spec": {"worker": worker, "scheduler": scheduler, **idle, **tls},
     }
 
 

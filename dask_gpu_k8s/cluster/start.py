@@ -13,6 +13,7 @@ from dask_gpu_k8s.cluster.modes import CreateMode, choose
 from dask_gpu_k8s.cluster.settings import Settings
 from dask_gpu_k8s.cluster.spec import make_cluster_spec
 from dask_gpu_k8s.cluster.translate import in_plain_words, is_missing_kind
+from dask_gpu_k8s.errors import InvalidArgument
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import AlreadyExists, NotFound
 
@@ -35,6 +36,13 @@ def make_manifest(settings: Settings) -> Manifest:
     """
     if settings.custom_cluster_spec is not None:
         return _custom_manifest(settings.custom_cluster_spec)
+    if not isinstance(settings.security, bool):
+        raise InvalidArgument(
+            "a Security object says how to connect to a cluster; a new one gets certificates of its own",
+            where="security",
+            cure="Say security=True; or, for certificates of yours, give a custom_cluster_spec with "
+            "spec.security and the name of your Secret in spec.securitySecret.",
+        )
     manifest = make_cluster_spec(
         settings.name,
         settings.image,
@@ -45,6 +53,7 @@ def make_manifest(settings: Settings) -> Manifest:
         settings.scheduler_service_type,
         settings.idle_timeout,
         settings.jupyter,
+        security=settings.security is True,
         scheduler_resources=settings.scheduler_resources,
         scheduler_options=settings.scheduler_options,
         worker_options=settings.worker_options,

@@ -38,6 +38,8 @@ def accepted(seen: Observed, outcomes: list[Outcome]) -> Said:
     old = told(seen.cluster, "Accepted")
     if (seen.cooling or is_refused_for_good(seen.cluster)) and old.get("status") == "False":
         return "False", old["reason"], old.get("message", "")
+    if seen.certificates and seen.certificates.hindrance:
+        return "False", *seen.certificates.hindrance
     for part in seen.parts:
         if not seen.is_own(part) and not seen.is_leftover(part):
             text = f"{part['kind']} {part['metadata']['name']!r} exists and does not belong to this cluster."

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.daskcluster.certificates import TOLD_ONCE, tell_issue
 from dask_gpu_k8s.operator.daskcluster.conditions import told
 from dask_gpu_k8s.operator.daskcluster.observe import Observed
 from dask_gpu_k8s.operator.daskcluster.scheduler import is_going
-from dask_gpu_k8s.operator.engine.actions import Delete, Note, Outcome
+from dask_gpu_k8s.operator.engine.actions import Delete, Issue, Note, Outcome
 from dask_gpu_k8s.operator.pods import is_finished
 
 
@@ -41,6 +42,8 @@ def _transition(type_: str, old: Manifest, new: Manifest) -> Note | None:
         return Note("Warning", "SchedulerLost", message)
     if type_ == "Suspended" and reason != "Suspending":
         return Note("Normal", reason, message)
+    if type_ == "Secured" and reason in TOLD_ONCE:
+        return Note("Warning", reason, message)
     return None
 
 
@@ -48,6 +51,10 @@ def _acts(seen: Observed, outcomes: list[Outcome]) -> Iterator[Note]:
     for outcome in outcomes:
         action = outcome.action
         pod = seen.scheduler
+        if outcome.state == "done" and isinstance(action, Issue):
+            was_secured = told(seen.cluster, "Secured").get("status") == "True"
+            if note := tell_issue(action, was_secured):
+                yield note
         if outcome.state != "done" or not isinstance(action, Delete) or pod is None:
             continue
         if action.uid != pod["metadata"]["uid"]:

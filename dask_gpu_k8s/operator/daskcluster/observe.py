@@ -16,6 +16,7 @@ from dask_gpu_k8s.api.resources import (
     Resource,
 )
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.daskcluster.certificates import Certificates, observe_certificates
 from dask_gpu_k8s.operator.engine.facts import Key, World
 from dask_gpu_k8s.operator.pods import is_owned_by, is_terminating
 
@@ -35,6 +36,8 @@ class Observed:
         Worker Pods that are there although none is to be.
     home : str
         Namespace of the operator itself; empty if it runs outside.
+    certificates : Certificates, optional
+        ``None`` if the cluster does not ask for TLS.
     cooling : float
         Seconds for which nothing is made, because the API server has just refused something.
     """
@@ -49,6 +52,7 @@ class Observed:
     groups: Sequence[Manifest] = ()
     workers_left: int = 0
     home: str = ""
+    certificates: Certificates | None = None
     cooling: float = 0.0
 
     @property
@@ -113,6 +117,7 @@ async def observe(key: Key, world: World) -> Observed | None:
         policy=part(NETWORKPOLICY, names.network_policy(key.name)),
         groups=[group for group in owned if not is_terminating(group)],
         home=world.home,
+        certificates=await observe_certificates(cluster, world),
         cooling=world.cooling(key, cluster),
     )
     if not seen.are_workers_suspended:

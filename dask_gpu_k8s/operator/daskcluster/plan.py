@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from dask_gpu_k8s.operator.daskcluster.certificates import with_certificates
 from dask_gpu_k8s.operator.daskcluster.default_group import plan_edits, plan_first_replicas, plan_new_group
 from dask_gpu_k8s.operator.daskcluster.memory import has_failed
 from dask_gpu_k8s.operator.daskcluster.observe import Observed, problem
@@ -27,7 +28,7 @@ def plan(seen: Observed, now: datetime) -> Plan:
     if seen.cooling:
         stages.append(plan_edits(seen))
         wait = soonest(wait, seen.cooling)
-    elif is_refused_for_good(seen.cluster):
+    elif is_refused_for_good(seen.cluster) or (seen.certificates and seen.certificates.hindrance):
         stages.append(plan_edits(seen))
     else:
         stages += [
@@ -36,4 +37,7 @@ def plan(seen: Observed, now: datetime) -> Plan:
             [*plan_new_group(seen), *plan_edits(seen)],
             [*plan_service_edits(seen), *plan_budget(seen)],
         ]
+        stages = with_certificates(seen.certificates, stages, now)
+    if seen.certificates:
+        wait = soonest(wait, max(seen.cooling, seen.certificates.wake(now)))
     return Plan(tuple(tuple(stage) for stage in stages if stage), wait)

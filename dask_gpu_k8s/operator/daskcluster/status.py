@@ -108,6 +108,7 @@ def _found(
         "SchedulerLost": say.scheduler_lost(seen, memory),
         "Suspended": say.suspended(seen),
         "NetworkRestricted": say.network_restricted(seen),
+        "Secured": seen.certificates.told(now) if seen.certificates else None,
     }
     generation = seen.cluster["metadata"].get("generation")
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from dask_gpu_k8s.api.resources import Resource
+from dask_gpu_k8s.api.resources import SECRET, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import SchedulerAt
 
@@ -96,7 +96,34 @@ class Retire:
         return f"retire {len(self.pods)} workers of {self.scheduler.cluster}"
 
 
-Action: TypeAlias = Create | Patch | Delete | Retire
+@dataclass(frozen=True)
+class Issue:
+    """Make certificates: in a new Secret, or in place of those that a Secret holds.
+
+    Attributes
+    ----------
+    secret : Manifest
+        The Secret without what it is to hold.
+    hosts : tuple of str
+        Names of the scheduler, for the certificate.
+    held : Manifest, optional
+        The Secret as it is; nothing is changed if it has been changed meanwhile.
+    """
+
+    secret: Manifest
+    hosts: tuple[str, ...]
+    held: Manifest | None = None
+
+    @property
+    def resource(self) -> Resource:
+        """The kind that is written."""
+        return SECRET
+
+    def __str__(self) -> str:
+        return f"{'renew' if self.held else 'issue'} certificates {self.secret['metadata']['name']}"
+
+
+Action: TypeAlias = Create | Patch | Delete | Retire | Issue
 
 
 @dataclass(frozen=True)

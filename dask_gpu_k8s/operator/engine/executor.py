@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Protocol
 
 from dask_gpu_k8s.api import labels
@@ -26,6 +28,7 @@ from dask_gpu_k8s.operator.engine.actions import (
     Action,
     Create,
     Delete,
+    Issue,
     LeavingPod,
     Outcome,
     Patch,
@@ -36,6 +39,7 @@ from dask_gpu_k8s.operator.engine.expectations import Expectation, Expectations
 from dask_gpu_k8s.operator.engine.facts import Key, SchedulerAt, SchedulerUnreachable
 from dask_gpu_k8s.operator.pods import controller, is_terminating
 from dask_gpu_k8s.operator.schedulers.api import RetireAnswer
+from dask_gpu_k8s.operator.security.secrets import write_secret
 
 PASSING = (ServerError, TooManyRequests, Unauthorized, Gone)
 """Errors that the user can do nothing about and that may be over the next time."""
@@ -128,7 +132,12 @@ class Executor:
             self._expectations.doubt(expectation)
         return [outcome]
 
-    async def _attempt(self, action: Create | Patch | Delete) -> Outcome:
+    async def _attempt(self, action: Create | Patch | Delete | Issue) -> Outcome:
+        if isinstance(action, Issue):
+            # Keys are made as late as this: a plan holds no secrets and can be compared with another.
+            return replace(
+                await self._attempt(write_secret(action, datetime.now(timezone.utc))), action=action
+            )
         try:
             if isinstance(action, Create):
                 return await self._create(action)
@@ -221,8 +230,8 @@ def _delete_of(pod: LeavingPod, action: Retire) -> Delete:
     return Delete(POD, action.scheduler.namespace, pod.name, pod.uid)
 
 
-def _expectation(action: Create | Patch | Delete) -> Expectation | None:
-    if action.resource != POD:
+def _expectation(action: Create | Patch | Delete | Issue) -> Expectation | None:
+    if isinstance(action, Issue) or action.resource != POD:
         return None
     if isinstance(action, Create):
         meta = action.body["metadata"]

@@ -37,6 +37,8 @@ class SchedulerAt:
         The port that the scheduler process listens on.
     service_port : int
         The port of the Service in front of it.
+    secret : str
+        Name of the Secret with the certificates that it wants to see; empty if it does not speak TLS.
     """
 
     namespace: str
@@ -46,6 +48,7 @@ class SchedulerAt:
     pod_ip: str
     port: int
     service_port: int
+    secret: str = ""
 
 
 @dataclass(frozen=True)

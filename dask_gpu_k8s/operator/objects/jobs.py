@@ -10,6 +10,7 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.objects.containers import make_pod_spec
 from dask_gpu_k8s.operator.objects.metadata import identity, make_metadata
 from dask_gpu_k8s.operator.objects.scheduler import scheduler_address
+from dask_gpu_k8s.operator.objects.security import secure
 from dask_gpu_k8s.operator.objects.sidecar import beside_scheduler
 from dask_gpu_k8s.operator.objects.worker_command import with_worker_command
 
@@ -50,7 +51,7 @@ def make_runner_pod(job: Manifest) -> Manifest:
             job["spec"]["job"].get("metadata"),
             fixed=labels.of_job_runner(name),
         ),
-        "spec": _runner_spec(job),
+        "spec": secure(make_job_cluster(job), _runner_spec(job)),
     }
     return _of_attempt(job, made)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dask_gpu_k8s.api import labels, names
 from dask_gpu_k8s.api.resources import DASKCLUSTER, POD, SERVICE
+from dask_gpu_k8s.api.security import scheme
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.objects.containers import comm_port_of, make_pod_spec
 from dask_gpu_k8s.operator.objects.metadata import identity, make_metadata
+from dask_gpu_k8s.operator.objects.security import SCHEDULER_VARIABLES, secure, security_mark
 from dask_gpu_k8s.operator.objects.templates import fingerprint, marked_with
 
 
@@ -19,9 +21,9 @@ def make_scheduler_pod(cluster: Manifest) -> Manifest:
         "metadata": make_metadata(
             names.scheduler(name), cluster, DASKCLUSTER, role.get("metadata"), fixed=labels.of_scheduler(name)
         ),
-        "spec": make_pod_spec(role["spec"]),
+        "spec": secure(cluster, make_pod_spec(role["spec"]), SCHEDULER_VARIABLES),
     }
-    return marked_with(made, fingerprint(role["spec"], role.get("metadata") or {}))
+    return marked_with(made, fingerprint(role["spec"], role.get("metadata") or {}, *security_mark(cluster)))
 
 
 def make_scheduler_service(cluster: Manifest) -> Manifest:
@@ -48,7 +50,7 @@ def scheduler_address(cluster: Manifest) -> str:
     """
     meta = cluster["metadata"]
     port = comm_port_of(_service_spec(cluster), "port")
-    return f"tcp://{names.scheduler(meta['name'])}.{meta['namespace']}.svc:{port}"
+    return f"{scheme(cluster)}://{names.scheduler(meta['name'])}.{meta['namespace']}.svc:{port}"
 
 
 def _service_spec(cluster: Manifest) -> Manifest:

@@ -8,6 +8,7 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.objects.containers import make_pod_spec
 from dask_gpu_k8s.operator.objects.metadata import identity, inherited, make_metadata
 from dask_gpu_k8s.operator.objects.scheduler import scheduler_address
+from dask_gpu_k8s.operator.objects.security import secure
 from dask_gpu_k8s.operator.objects.templates import fingerprint, marked_with
 
 GRACE_SECONDS = 25
@@ -56,10 +57,11 @@ def make_worker_pod(cluster: Manifest, group: Manifest, index: int) -> Manifest:
     for field in ("labels", "annotations"):
         metadata[field] = {**inherited(cluster, field), **metadata[field]}
     env = {"DASK_WORKER_NAME": name, "DASK_SCHEDULER_ADDRESS": scheduler_address(cluster)}
+    spec = secure(cluster, make_pod_spec(role["spec"], env=env))
     return {
         **identity(POD),
         "metadata": metadata,
-        "spec": {"terminationGracePeriodSeconds": GRACE_SECONDS, **make_pod_spec(role["spec"], env=env)},
+        "spec": {"terminationGracePeriodSeconds": GRACE_SECONDS, **spec},
     }
 
 

@@ -125,6 +125,7 @@ class SchedulerApi:
         """Forget a scheduler that is gone."""
         self._retired.pop(scheduler_uid, None)
         self._locks.pop(scheduler_uid, None)
+        self._link.forget(scheduler_uid)
 
     async def close(self) -> None:
         """Stop waiting for data that moves."""

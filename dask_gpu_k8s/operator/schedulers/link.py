@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from dask_gpu_k8s.kube.errors import KubeError
 from dask_gpu_k8s.kube.portforward import PortForward
 from dask_gpu_k8s.operator.engine.facts import SchedulerAt, SchedulerUnreachable
 from dask_gpu_k8s.operator.schedulers import wire
+from dask_gpu_k8s.operator.schedulers.credentials import Credentials
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class SchedulerLink:
         self._kube = kube
         self._direct = direct
         self._timeout = timeout
+        self._credentials = Credentials(kube)
 
     @contextlib.asynccontextmanager
     async def reach(self, scheduler: SchedulerAt) -> AsyncIterator[wire.Connection]:
@@ -45,8 +48,10 @@ class SchedulerLink:
         """
         try:
             async with contextlib.AsyncExitStack() as stack:
-                yield await self._connect(await self._ways(scheduler, stack), stack)
+                context = await self._credentials.context(scheduler)
+                yield await self._connect(await self._ways(scheduler, stack), context, stack)
         except (OSError, EOFError, KubeError, wire.WireError) as error:
+            self._credentials.forget(scheduler.uid)
             raise SchedulerUnreachable(str(error) or type(error).__name__) from error
 
     async def in_time(self, answer: Awaitable[T]) -> T:
@@ -61,14 +66,21 @@ class SchedulerLink:
         except asyncio.TimeoutError as error:
             raise SchedulerUnreachable(f"no answer within {self._timeout:g} s") from error
 
+    def forget(self, scheduler_uid: str) -> None:
+        """Forget a scheduler that is gone."""
+        self._credentials.forget(scheduler_uid)
+
     async def _connect(
-        self, ways: list[tuple[str, int]], stack: contextlib.AsyncExitStack
+        self,
+        ways: list[tuple[str, int]],
+        context: ssl.SSLContext | None,
+        stack: contextlib.AsyncExitStack,
     ) -> wire.Connection:
         *others, last = ways
         for way in others:
             with contextlib.suppress(OSError, EOFError, SchedulerUnreachable):
-                return await self.in_time(stack.enter_async_context(wire.connect(*way)))
-        return await self.in_time(stack.enter_async_context(wire.connect(*last)))
+                return await self.in_time(stack.enter_async_context(wire.connect(*way, context)))
+        return await self.in_time(stack.enter_async_context(wire.connect(*last, context)))
 
     async def _ways(self, scheduler: SchedulerAt, stack: contextlib.AsyncExitStack) -> list[tuple[str, int]]:
         if self._direct:

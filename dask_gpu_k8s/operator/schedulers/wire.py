@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import struct
 import sys
 from collections.abc import AsyncIterator
@@ -28,6 +29,9 @@ MAX_MESSAGE = 512 * 2**20
 """Longest answer that is read, in bytes: 10,000 workers fill some 30 MB."""
 
 MAX_FRAMES = 10_000
+
+GOODBYE = 1.0
+"""Seconds that the end of a connection may take."""
 
 _HELLO = {"compression": None, "python": tuple(sys.version_info[:3]), "pickle-protocol": 4}
 
@@ -74,22 +78,23 @@ async def read(stream: asyncio.StreamReader) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def connect(host: str, port: int) -> AsyncIterator[Connection]:
-    """Connect to a Dask server for the length of an ``async with``.
+async def connect(host: str, port: int, context: ssl.SSLContext | None = None) -> AsyncIterator[Connection]:
+    """Connect to a Dask server for the length of an ``async with``, by TLS if there is a context.
 
     Raises
     ------
     WireError, EOFError, OSError
     """
-    reader, writer = await asyncio.open_connection(host, port)
+    reader, writer = await asyncio.open_connection(host, port, ssl=context)
     try:
         writer.write(pack(_HELLO))
         await read(reader)
         yield Connection(reader, writer)
     finally:
         writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
+            # Under TLS the other side has to agree to the end, and may be gone.
+            await asyncio.wait_for(writer.wait_closed(), GOODBYE)
 
 
 class Connection:

@@ -10,6 +10,7 @@ from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import Key, SchedulerAt, SchedulerUnreachable, WorkerFacts, World
 from dask_gpu_k8s.operator.objects.containers import comm_port_of
+from dask_gpu_k8s.operator.objects.security import secret_of
 from dask_gpu_k8s.operator.objects.workers import replicas_of
 from dask_gpu_k8s.operator.pods import has_started, is_finished, is_marked, is_owned_by, is_terminating
 from dask_gpu_k8s.operator.workergroup.victims import Candidate, match
@@ -128,6 +129,7 @@ def scheduler_at(cluster: Manifest, world: World) -> SchedulerAt | None:
         pod_ip,
         comm_port_of(pod["spec"]),
         comm_port_of(service, "port"),
+        secret_of(pod),
     )
 
 

@@ -19,6 +19,7 @@ from dask_gpu_k8s.api.resources import (
     EVENT,
     NETWORKPOLICY,
     POD,
+    SECRET,
     SERVICE,
     Resource,
 )
@@ -171,6 +172,33 @@ async def comes_up(stage: Stage, *, workers: int = 1, real: bool = False) -> Non
 
     await stage.until("the cluster is running with its workers", is_up)
     assert await stage.get(SERVICE, names.scheduler(stage.name))
+
+
+async def is_secured(stage: Stage) -> None:
+    """A cluster that asks for it gets certificates, and says until when they hold."""
+    spec = {**cluster_spec(stage.name, 0), "security": True}
+    await stage.create(DASKCLUSTER, spec)
+
+    async def holds() -> bool:
+        conditions = (await stage.status(DASKCLUSTER)).get("conditions") or []
+        return any(one["type"] == "Secured" and one["status"] == "True" for one in conditions)
+
+    await stage.until("the cluster is secured", holds)
+    assert await stage.get(SECRET, names.tls_secret(stage.name))
+
+
+async def renews(stage: Stage) -> None:
+    """The certificates of a secured cluster are renewed when somebody asks for it."""
+    await is_secured(stage)
+    before = (await stage.get(SECRET, names.tls_secret(stage.name)))["data"]
+    wish = {"metadata": {"annotations": {labels.RENEW: "1"}}}
+    await stage.kube.patch(DASKCLUSTER, stage.name, wish, stage.namespace)
+
+    async def are_others() -> bool:
+        data = (await stage.get(SECRET, names.tls_secret(stage.name)))["data"]
+        return bool(data["tls.crt"] == before["next.crt"])
+
+    await stage.until("the certificates are renewed", are_others)
 
 
 async def starts_and_comes_up(stage: Stage) -> None:
@@ -477,6 +505,9 @@ STORIES: dict[tuple[str, str], Story] = {
     ("networkpolicies", "list"): starts,
     ("networkpolicies", "patch"): lets_in,
     ("networkpolicies", "watch"): starts_and_closes_again,
+    ("secrets", "create"): is_secured,
+    ("secrets", "get"): is_secured,
+    ("secrets", "patch"): renews,
     ("events", "create"): tells,
 }
 

@@ -29,6 +29,7 @@ ALL = {
     "scheduler_options": ("scheduler-options", {"labels": {"a": "1"}}, {"labels": {"a": "2"}}),
     "scheduler_service_type": ("scheduler-service-type", "NodePort", "LoadBalancer"),
     "jupyter": ("scheduler-jupyter", True, False),
+    "security": ("security", True, False),
     "scheduler_forward_port": ("scheduler-forward-port", 8787, 8788),
     "port_forward_cluster_ip": ("port-forward-cluster-ip", True, False),
     "connect": ("connect", "direct", "port-forward"),

@@ -65,6 +65,7 @@ CASES = {
     "scheduler_service_type": {"scheduler_service_type": "NodePort"},
     "idle_timeout": {"idle_timeout": 3600},
     "jupyter": {"jupyter": True},
+    "security": {"security": True},
     "labels": both(labels={"team": "blue"}),
     "annotations": both(annotations={"sidecar.istio.io/inject": "false"}),
     "node_selector": both(node_selector={"gpu": "a100"}),

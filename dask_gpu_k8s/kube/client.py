@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube import config, urls
 from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.errors import Gone, ServerError, TooManyRequests, Unreachable
+from dask_gpu_k8s.kube.limits import Limits
 from dask_gpu_k8s.kube.streams import Streams
 from dask_gpu_k8s.kube.transport import Transport
 from dask_gpu_k8s.kube.urls import ALL_NAMESPACES, Param, Selector
 
 __all__ = ["ALL_NAMESPACES", "KubeClient"]
-
-MAX_IN_FLIGHT = 50
-"""Requests at once from one client; more would only wait at the server."""
 
 READ_ATTEMPTS = 5
 """Tries of a read in all, over about a second, where the server fails or cannot be reached."""
@@ -46,6 +44,8 @@ class KubeClient(Streams):
     ----------
     connection : Connection
         Where to, and as whom. It may serve several clients, one after the other or at once.
+    limits : Limits, optional
+        How many requests at once, and how many in a second. Watches and other streams do not count.
 
     Attributes
     ----------
@@ -55,13 +55,17 @@ class KubeClient(Streams):
         Namespace that is meant where none is said.
     server : str
         URL of the API server.
+    limits : Limits
+        As given.
+    on_call : callable, optional
+        Called after each try of a request; see `OnCall`.
     """
 
-    def __init__(self, connection: config.Connection) -> None:
+    def __init__(self, connection: config.Connection, limits: Limits | None = None) -> None:
         super().__init__(Transport(connection), connection.namespace)
         self.connection = connection
         self.server = connection.server
-        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self.limits = limits or Limits()
 
     @classmethod
     async def open(
@@ -153,21 +157,37 @@ class KubeClient(Streams):
         while True:
             attempt += 1
             try:
-                async with self._slots:
-                    answer: Manifest = await self._transport.exchange(
-                        method, path, what, body=body, content_type=content_type
-                    )
-                    return answer
+                async with self.limits.slot():
+                    with self._told(_verb(method, name), resource, sub):
+                        answer: Manifest = await self._transport.exchange(
+                            method, path, what, body=body, content_type=content_type
+                        )
+                self.limits.succeeded()
+                return answer
             except TooManyRequests as error:
                 wait = error.details.get("retryAfterSeconds")
                 if wait is None or attempt >= BUSY_ATTEMPTS:
                     raise
+                self.limits.rest(float(wait))
                 delay = float(wait) + next(backoff)
             except (ServerError, Unreachable):
                 if method != "GET" or attempt >= READ_ATTEMPTS:
                     raise
                 delay = next(backoff)
             await asyncio.sleep(delay)
+
+    async def read(self, path: str) -> Any:
+        """Return what the server says at a path that is no resource's, e.g. ``"/apis"``.
+
+        Raises
+        ------
+        ApiError
+            If the server refuses or fails.
+        Unreachable
+            If it does not answer.
+        """
+        async with self.limits.slot():
+            return await self._transport.exchange("GET", path, f"get {path}")
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Manifest:
         """Return one object."""
@@ -350,6 +370,13 @@ class KubeClient(Streams):
         given = {key: value for key, value in options.items() if value is not None}
         body = {"apiVersion": "v1", "kind": "DeleteOptions", **given} if given else None
         return await self.request("DELETE", resource, namespace=namespace, name=name, body=body)
+
+
+def _verb(method: str, name: str | None) -> str:
+    """Return what Kubernetes calls it, in roles and in its own metrics."""
+    if method == "GET":
+        return "list" if name is None else "get"
+    return {"POST": "create", "PUT": "update"}.get(method, method.lower())
 
 
 def _namespace_of(obj: Manifest) -> str | None:

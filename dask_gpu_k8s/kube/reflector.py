@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections.abc import Callable
 from typing import TypeAlias
@@ -15,7 +16,7 @@ from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.client import PAGE, KubeClient
 from dask_gpu_k8s.kube.errors import ApiError, Gone, KubeError
 from dask_gpu_k8s.kube.store import Change, Store, object_key
-from dask_gpu_k8s.kube.streams import SILENCE_SECONDS
+from dask_gpu_k8s.kube.streams import SILENCE_SECONDS, WATCH_SECONDS
 from dask_gpu_k8s.kube.urls import ALL_NAMESPACES, Selector
 
 logger = logging.getLogger(__name__)
@@ -26,14 +27,19 @@ OnChange: TypeAlias = Callable[[Manifest | None, Manifest | None], None]
 SHORT_WATCH_SECONDS = 1.0
 """A watch that ends sooner and brings nothing is not worth resuming at once."""
 
+RELIST_SECONDS = 1800.0
+"""Age of a list at which it is taken anew: should a proxy ever swallow an event, it is not missed for ever."""
+
 
 class Reflector:
     """Follows one kind of object into a store.
 
     Lists page by page and brings the store to what was listed, then watches from there. A watch
     that ends is resumed where it stopped, without a list. Where the server has forgotten that
-    point (410), it is listed again, and what vanished meanwhile is reported as deleted. After any
-    other failure it waits a while and resumes. It never gives up: it ends when it is cancelled.
+    point (410), it is listed again, and what vanished meanwhile is reported as deleted; likewise
+    where a watch was silent, for that may have been a dead one, and its successor may be no better.
+    After any other failure it waits a while and resumes. It never gives up: it ends when it is
+    cancelled. Run again, it begins with a list.
 
     Parameters
     ----------
@@ -49,7 +55,9 @@ class Reflector:
     on_change : callable, optional
         Called after each change of the store.
     silence_seconds : float, optional
-        How long a watch may be silent before it is opened anew.
+        How long a watch may be silent before it is listed anew.
+    relist_seconds : float, optional
+        Age of a list at which it is taken anew, though nothing seems wrong.
 
     Attributes
     ----------
@@ -74,6 +82,7 @@ class Reflector:
         store: Store | None = None,
         on_change: OnChange | None = None,
         silence_seconds: float = SILENCE_SECONDS,
+        relist_seconds: float = RELIST_SECONDS,
     ) -> None:
         self.store = Store() if store is None else store
         self.synced = asyncio.Event()
@@ -86,14 +95,18 @@ class Reflector:
         self._fields = fields
         self._on_change = on_change
         self._silence = silence_seconds
+        self._relist = relist_seconds
+        self._listed = float("-inf")
         self._backoff = Backoff()
         self._version: str | None = None
 
     async def run(self) -> None:
         """Follow until cancelled."""
+        self.synced.clear()
+        self._version = None
         while True:
             try:
-                if self._version is None:
+                if self._version is None or time.monotonic() - self._listed >= self._relist:
                     await self._list()
                 if await self._watch():
                     continue
@@ -105,6 +118,7 @@ class Reflector:
             await asyncio.sleep(next(self._backoff))
 
     async def _list(self) -> None:
+        asked = time.monotonic()
         answer = await self._kube.list(
             self._resource, self._namespace, labels=self._labels, fields=self._fields
         )
@@ -117,6 +131,7 @@ class Reflector:
                 await asyncio.sleep(0)  # Ten thousand at once would hold up everybody else.
             self._put(obj)
         self._version = answer["metadata"]["resourceVersion"]
+        self._listed = asked
         self.synced.set()
 
     async def _watch(self) -> bool:
@@ -129,6 +144,7 @@ class Reflector:
             labels=self._labels,
             fields=self._fields,
             resource_version=self._version,
+            timeout_seconds=self._watch_seconds(),
             silence_seconds=self._silence,
             opened=self._heard,
         )
@@ -140,7 +156,14 @@ class Reflector:
                 if event["type"] != "BOOKMARK":
                     useful = True
                     self._apply(event)
+        if time.monotonic() - self.last_contact >= self._silence:
+            self._version = None
         return useful or time.monotonic() - started >= SHORT_WATCH_SECONDS
+
+    def _watch_seconds(self) -> float:
+        """Return for how long to watch; drawn anew, so that many watches do not end together."""
+        left = self._listed + self._relist - time.monotonic()
+        return max(1.0, min(random.uniform(*WATCH_SECONDS), left))
 
     def _apply(self, event: Manifest) -> None:
         obj = _strip(event["object"])

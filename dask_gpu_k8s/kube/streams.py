@@ -6,15 +6,16 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import aiohttp
 
 from dask_gpu_k8s.api.resources import POD, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube import urls
-from dask_gpu_k8s.kube.errors import Unreachable, api_error
+from dask_gpu_k8s.kube.errors import ApiError, Unreachable, api_error
 from dask_gpu_k8s.kube.lines import Lines
 from dask_gpu_k8s.kube.session import CONNECT_SECONDS
 from dask_gpu_k8s.kube.transport import Transport
@@ -30,6 +31,11 @@ It need not be dead: a server sends none for a kind of which it has never seen a
 """
 
 
+OnCall: TypeAlias = Callable[[str, str, str, float], None]
+"""Told of each call: its verb, the resource (with ``/`` and the subresource), the HTTP status (``"none"``
+where there was no answer), and the seconds until the answer."""
+
+
 class Streams:
     """The streaming half of `KubeClient`.
 
@@ -43,6 +49,7 @@ class Streams:
     def __init__(self, transport: Transport, namespace: str) -> None:
         self._transport = transport
         self.namespace = namespace
+        self.on_call: OnCall | None = None
 
     async def watch(
         self,
@@ -104,9 +111,19 @@ class Streams:
         }
         path = urls.resource_path(resource, namespace) + urls.query(params)
         what = urls.describe("watch", resource, namespace, None, None)
-        async with contextlib.aclosing(self._stream_lines(path, what, silence_seconds, opened)) as lines:
-            async for line in lines:
-                yield _event(line, what)
+        with contextlib.ExitStack() as call:
+            call.enter_context(self._told("watch", resource))
+
+            def accepted() -> None:
+                call.close()  # Its answer has begun: what comes of it later is no part of the call.
+                if opened is not None:
+                    opened()
+
+            async with contextlib.aclosing(
+                self._stream_lines(path, what, silence_seconds, accepted)
+            ) as lines:
+                async for line in lines:
+                    yield _event(line, what)
 
     async def logs(
         self,
@@ -189,6 +206,24 @@ class Streams:
         path = urls.resource_path(resource, namespace, name, sub) + urls.query(params)
         what = urls.describe("connect to", resource, namespace, name, sub)
         return await self._transport.websocket(path, what, protocols)
+
+    @contextlib.contextmanager
+    def _told(self, verb: str, resource: Resource, sub: str | None = None) -> Iterator[None]:
+        """Tell whoever wants to know how a call went."""
+        if self.on_call is None:
+            yield
+            return
+        started = time.perf_counter()
+        code = "none"
+        try:
+            yield
+            code = "201" if verb == "create" else "200"
+        except ApiError as error:
+            code = str(error.status)
+            raise
+        finally:
+            what = f"{resource.plural}/{sub}" if sub else resource.plural
+            self.on_call(verb, what, code, time.perf_counter() - started)
 
     async def _stream_lines(
         self, path: str, what: str, silence: float | None, opened: Callable[[], None] | None = None

@@ -174,16 +174,56 @@ async def test_a_silent_connection_counts_as_dead():
     async with follow(
         lists("5"),
         watches(hold=True),
-        watches(event("ADDED", pod("a", "6")), hold=True),
+        lists("7", pod("a", "6")),
+        watches(hold=True),
         silence_seconds=0.3,
     ) as follower:
         await follower.saw(1)
-        assert follower.requests[2].query["resourceVersion"] == "5"
+        assert "watch" not in follower.requests[2].query
+
+
+async def test_row_9_watches_that_are_accepted_and_bring_nothing_hide_nothing():
+    """A proxy may answer for a server that is gone behind it: each new watch would be as dead."""
+
+    def answer(request):
+        if "watch" in request.query:
+            return watching(request, hold=True)
+        return listing("9", pod("a", "6"), pod("b", str(7 + len(follower.requests))))
+
+    async with follow(answer, silence_seconds=0.1) as follower:
+        await follower.saw(4)
+    assert {name for _, name in follower.changes if name} >= {"a@6", "b@8"}
+
+
+async def test_a_list_is_taken_anew_after_a_while_though_nothing_seems_wrong():
+    """Whatever an event was lost to, its object is looked at again."""
+    async with follow(
+        lists("5"),
+        watches(event("ADDED", pod("a", "6"))),
+        lists("8", pod("a", "6"), pod("lost", "7")),
+        watches(hold=True),
+        relist_seconds=0.0,
+    ) as follower:
+        await follower.saw(2)
+        assert [name for _, name in follower.changes] == ["a@6", "lost@7"]
+
+
+async def test_what_runs_again_begins_with_a_list():
+    async with follow(lists("5"), watches(hold=True)) as follower:
+        await follower.asked(2)
+        again = asyncio.create_task(follower.reflector.run())
+        await follower.asked(3)
+        assert "watch" not in follower.requests[2].query
+        again.cancel()
 
 
 async def test_a_kind_of_which_nothing_is_ever_heard_is_not_taken_for_lost():
-    """Kubernetes sends no bookmarks for it; that the server accepts each new watch is news enough."""
-    async with follow(lists("5"), watches(hold=True), silence_seconds=0.1) as follower:
+    """Kubernetes sends no bookmarks for it; that the server answers is news enough."""
+
+    def answer(request):
+        return watching(request, hold=True) if "watch" in request.query else listing("5")
+
+    async with follow(answer, silence_seconds=0.1) as follower:
         await follower.asked(3)
         then = time.monotonic()
         await follower.asked(5)

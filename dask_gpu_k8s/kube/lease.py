@@ -23,8 +23,8 @@ from dask_gpu_k8s.kube.errors import AlreadyExists, Conflict, KubeError, NotFoun
 logger = logging.getLogger(__name__)
 
 RELEASED_SECONDS = 1
-"""``leaseDurationSeconds`` beside an empty holder: so a leader that ends says that the next may begin at once.
-An empty holder alone may be somebody's mistake, and the leader still at work."""
+"""``leaseDurationSeconds`` beside an empty holder: thus a leader that ends lets the next begin at once. An
+empty holder alone may be somebody's mistake, and the leader still at work."""
 
 
 @dataclass(frozen=True)

@@ -97,5 +97,9 @@ class Limits:
     async def _wait_for_start(self) -> None:
         start = max(self._clock(), self._next_start)
         self._next_start = start + self._interval
-        while (wait := max(start, self._rest_until) - self._clock()) > 0:
+        wait = max(start, self._rest_until) - self._clock()
+        if wait > 0:
             await asyncio.sleep(wait)
+            if self._rest_until > self._clock():
+                # Meanwhile the server asked for more rest.
+                await self._wait_for_start()

@@ -28,7 +28,7 @@ SHORT_WATCH_SECONDS = 1.0
 """A watch that ends sooner and brings nothing is not worth resuming at once."""
 
 RELIST_SECONDS = 1800.0
-"""Age of a list at which it is taken anew: should a proxy ever swallow an event, it is not missed for ever."""
+"""Age of a list at which it is taken anew: if a proxy ever swallows an event, it is not missed for ever."""
 
 
 class Reflector:
@@ -50,8 +50,6 @@ class Reflector:
         Where to look; by default everywhere.
     labels, fields : mapping or str, optional
         Selectors.
-    store : Store, optional
-        Filled; by default a new one.
     on_change : callable, optional
         Called after each change of the store.
     silence_seconds : float, optional
@@ -62,7 +60,7 @@ class Reflector:
     Attributes
     ----------
     store : Store
-        As given.
+        What is there.
     synced : asyncio.Event
         Set once the store holds what the server has.
     last_contact : float
@@ -79,12 +77,11 @@ class Reflector:
         namespace: str = ALL_NAMESPACES,
         labels: Selector | None = None,
         fields: Selector | None = None,
-        store: Store | None = None,
         on_change: OnChange | None = None,
         silence_seconds: float = SILENCE_SECONDS,
         relist_seconds: float = RELIST_SECONDS,
     ) -> None:
-        self.store = Store() if store is None else store
+        self.store = Store()
         self.synced = asyncio.Event()
         self.last_contact = float("-inf")
         self.last_error: KubeError | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -18,6 +19,8 @@ from dask_gpu_k8s.operator.engine.facts import Key, World
 from dask_gpu_k8s.operator.engine.queue import QueueClosed, WorkQueue
 from dask_gpu_k8s.operator.engine.refusals import Refusals
 from dask_gpu_k8s.operator.engine.reporter import Reporter
+from dask_gpu_k8s.operator.logs import RUN, Run
+from dask_gpu_k8s.operator.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +76,7 @@ class Controller:
     refused : Refusals
         Told what the API server has refused.
     queue : WorkQueue
+    metrics : Metrics
     run_limit : float
         Seconds after which a run is given up.
     """
@@ -85,6 +89,7 @@ class Controller:
         reporter: Reporter,
         refused: Refusals,
         queue: WorkQueue[Key],
+        metrics: Metrics,
         *,
         run_limit: float,
     ) -> None:
@@ -95,6 +100,7 @@ class Controller:
         self._reporter = reporter
         self._refused = refused
         self._queue = queue
+        self._metrics = metrics
         self._run_limit = run_limit
         self._ids = itertools.count(1)
 
@@ -111,25 +117,29 @@ class Controller:
                 self._queue.done(key)
 
     async def _work_on(self, key: Key) -> None:
-        run = next(self._ids)
+        # Whatever is logged from here on, wherever, carries it.
+        RUN.set(Run(next(self._ids), key))
         self.counts.runs += 1
+        began, failed = time.perf_counter(), False
         try:
-            wake_after = await asyncio.wait_for(self.reconcile(key, run), self._run_limit)
+            wake_after = await asyncio.wait_for(self.reconcile(key), self._run_limit)
         except Exception as error:  # whatever it was, the next run of this key may do better
+            failed = True
             self.counts.errors += 1
-            self._log_failure(key, run, error, self._queue.retry(key))
+            self._log_failure(error, self._queue.retry(key))
         else:
             if wake_after is not None:
                 self._queue.add(key, after=wake_after)
+        finally:
+            self._metrics.ran(key.kind, time.perf_counter() - began, failed=failed)
+            RUN.set(None)
 
-    async def reconcile(self, key: Key, run: int = 0) -> float | None:
+    async def reconcile(self, key: Key) -> float | None:
         """Look at a resource once and do what is to be done.
 
         Parameters
         ----------
         key : Key
-        run : int, optional
-            Number of the run, for the log.
 
         Returns
         -------
@@ -150,8 +160,9 @@ class Controller:
         now = datetime.now(timezone.utc)
         plan = kind.plan(seen, now)
         if plan.actions:
-            logger.info("[%d] %s: %s", run, key, describe(plan))
+            logger.info("%s", describe(plan))
         outcomes = await self._executor.act(key, plan)
+        self._metrics.acted(key.kind, outcomes)
         conclusion = kind.conclude(seen, plan, outcomes, now)
         resource = self._world.cache.get(kind.resource, key.namespace, key.name)
         if refusals(outcomes) and resource is not None:
@@ -178,16 +189,14 @@ class Controller:
         if failed:
             raise RunFailed(f"{failed[0].action}: {failed[0].message}")
 
-    def _log_failure(self, key: Key, run: int, error: Exception, delay: float) -> None:
+    def _log_failure(self, error: Exception, delay: float) -> None:
         text = (
             f"took longer than {self._run_limit:g} s"
             if isinstance(error, asyncio.TimeoutError)
             else str(error)
         )
         is_expected = isinstance(error, (RunFailed, KubeError, asyncio.TimeoutError))
-        logger.warning(
-            "[%d] %s: %s; again in %.1f s", run, key, text, delay, exc_info=None if is_expected else error
-        )
+        logger.warning("%s; again in %.1f s", text, delay, exc_info=None if is_expected else error)
 
 
 class RunFailed(Exception):

@@ -64,6 +64,12 @@ class WorkQueue(Generic[K]):
     def __len__(self) -> int:
         return len(self._entries) + len(self._again)
 
+    def due(self) -> tuple[int, float]:
+        """Return how many keys wait to be handed out, and for how many seconds the first has done so."""
+        now = self._clock()
+        since = [entry.due for entry in self._entries.values() if entry.due <= now]
+        return len(since), now - min(since) if since else 0.0
+
     def add(self, key: K, *, after: float = 0.0, priority: int = NORMAL) -> None:
         """Queue a key.
 

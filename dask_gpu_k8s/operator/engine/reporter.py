@@ -54,7 +54,7 @@ class Reporter:
         return True
 
     async def _write_event(self, resource: Resource, obj: Manifest, note: Note) -> None:
-        logger.info("%s %s/%s: %s: %s", resource.kind, *_place(obj), note.reason, note.message)
+        logger.info("%s: %s", note.reason, note.message)
         try:
             await self._kube.create(EVENT, make_event(resource, obj, note, datetime.now(timezone.utc)))
         except KubeError as error:

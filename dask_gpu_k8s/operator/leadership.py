@@ -1,0 +1,91 @@
+"""Of several operators for the same resources one works; the others are ready to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.lease import Lease, LeaseLost, Times
+
+logger = logging.getLogger(__name__)
+
+
+class Leadership:
+    """Lets work be done while this process leads.
+
+    Parameters
+    ----------
+    lease : Lease
+    lost : callable
+        Called whenever leadership was lost.
+    """
+
+    def __init__(self, lease: Lease, lost: Callable[[], None]) -> None:
+        self._lease = lease
+        self._lost = lost
+
+    async def work(self, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+        """Work whenever this process leads, until `stop` is set.
+
+        Parameters
+        ----------
+        work : callable
+            Ends soon after `stop` is set; cancelled when leadership is lost.
+        stop : asyncio.Event
+
+        Raises
+        ------
+        Exception
+            Whatever the work raised.
+        """
+        while not stop.is_set():
+            try:
+                await self._hold(work, stop)
+            except LeaseLost as error:
+                self._lost()
+                logger.warning("Leadership was lost and the work has stopped: %s", error)
+
+    async def _hold(self, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+        holding = asyncio.ensure_future(self._lease.hold(work))
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({holding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if self._lease.is_held or holding.done():
+                await holding
+        finally:
+            stopping.cancel()
+            holding.cancel()
+            await asyncio.wait({holding, stopping})
+
+
+@asynccontextmanager
+async def open_lease(kube: KubeClient, name: str, duration: float) -> AsyncIterator[Lease]:
+    """Open a Lease in our own namespace, with connections of its own: renewals wait behind nobody.
+
+    Parameters
+    ----------
+    kube : KubeClient
+    name : str
+    duration : float
+        Seconds after which a leader that says nothing is given up.
+    """
+    namespace = os.environ.get("POD_NAMESPACE") or kube.namespace
+    times = Times(duration, deadline=duration * 2 / 3, period=duration / 6)
+    own = KubeClient(kube.connection)
+    own.on_call = kube.on_call
+    try:
+        yield Lease(own, namespace, name, identity(), times)
+    finally:
+        await own.close()
+
+
+def identity() -> str:
+    """Return who we are: a Pod, of which there is one process at a time, else this process alone."""
+    pod, uid = os.environ.get("POD_NAME"), os.environ.get("POD_UID")
+    return f"{pod}_{uid}" if pod and uid else f"{socket.gethostname()}_{secrets.token_hex(8)}"

@@ -63,6 +63,9 @@ NAMESPACE_ARGUMENTS = """\
 {{- end }}
 {{- end }}"""
 
+EVERYWHERE = "and $.Values.rbac.cluster (not $.Values.namespaces)"
+"""Whether the operator looks after all namespaces."""
+
 EXTRA_ENV = """\
 {{- with $.Values.extraEnv }}
 {{- toYaml . | nindent INDENT }}
@@ -148,14 +151,15 @@ def _rights() -> str:
     somewhere = "---\n" + _template(*deploy.make_namespace_rights(it, "{{ . }}"))
     where = "(default (list $.Release.Namespace) $.Values.namespaces)"
     either = (
-        f"{{{{- if $.Values.rbac.cluster }}}}\n{everywhere}{{{{- else }}}}\n"
+        f"{{{{- if {EVERYWHERE} }}}}\n{everywhere}{{{{- else }}}}\n"
         f"{{{{- range {where} }}}}\n{somewhere}{{{{- end }}}}\n{{{{- end }}}}\n"
+        f"---\n{_template(*deploy.make_lease_rights(it))}"
     )
     return _when("$.Values.rbac.create", either)
 
 
 def _user_roles() -> str:
-    wanted = "and $.Values.rbac.create $.Values.rbac.cluster $.Values.rbac.userRoles"
+    wanted = f"and $.Values.rbac.create $.Values.rbac.userRoles ({EVERYWHERE})"
     return _when(wanted, _template(*deploy.make_user_roles(_installation())))
 
 
@@ -165,7 +169,11 @@ def _deployment() -> str:
         _at(made, path)[last] = _mark(value)
     container = _at(made, CONTAINER)
     container["imagePullPolicy"] = "{{ $.Values.image.pullPolicy }}"
-    container["args"] = [re.sub("INFO$", "{{ $.Values.logLevel }}", one) for one in container["args"]]
+    made["spec"]["replicas"] = "VALUE replicas"
+    container["args"] = [
+        re.sub("INFO$", "{{ $.Values.logLevel }}", re.sub("plain$", "{{ $.Values.logFormat }}", one))
+        for one in container["args"]
+    ]
     container["args"].append("ITEMS namespaces")
     container["env"].append("ITEMS extraEnv")
     return _template(made)
@@ -184,13 +192,16 @@ def _values() -> str:
          {"image": {"name": OPERATOR_IMAGE, "tag": "", "pullPolicy": "IfNotPresent"}}),
         ("Secrets with which it is pulled, e.g. [{name: registry}].", "imagePullSecrets"),
         ("Instead of the chart's name, and of all names.", {"nameOverride": "", "fullnameOverride": ""}),
-        ("Namespaces that it looks after. Empty means all, or the release's own where rbac.cluster is false.",
+        ("Namespaces that it looks after, with a Role in each. Empty means all, or the release's own where\n"
+         "rbac.cluster is false.",
          {"namespaces": []}),
-        ("DEBUG, INFO, WARNING or ERROR.", {"logLevel": "INFO"}),
+        ("How many there are. One works; another one takes over within 20 s if its node is lost, at once if\n"
+         "it ends.", {"replicas": 1}),
+        ("DEBUG, INFO, WARNING or ERROR; plain or json.", {"logLevel": "INFO", "logFormat": "plain"}),
         ("The account that it runs as; without a name called as the release.",
          {"serviceAccount": {"create": True, "annotations": {}, "name": ""}}),
-        ("cluster: a ClusterRole for all namespaces; else a Role in each of those that it looks after.\n"
-         "userRoles: ClusterRoles that add Dask resources to view and edit; only with cluster.",
+        ("cluster: a ClusterRole for all namespaces, unless namespaces names some; else a Role in its own.\n"
+         "userRoles: ClusterRoles that add Dask resources to view and edit; only for all namespaces.",
          {"rbac": {"create": True, "cluster": True, "userRoles": True}}),
         ("", "podAnnotations"),
         ('As the Pod Security Standard "restricted" wants it.', "podSecurityContext", "securityContext"),
@@ -214,6 +225,8 @@ def _schema() -> Manifest:
     known = schema["properties"]
     known["image"]["properties"]["pullPolicy"] = {"enum": ["Always", "IfNotPresent", "Never"]}
     known["logLevel"] = {"enum": ["DEBUG", "INFO", "WARNING", "ERROR"]}
+    known["logFormat"] = {"enum": ["plain", "json"]}
+    known["replicas"] = {"type": "integer", "minimum": 0}
     known["priorityClassName"] = {"type": ["string", "null"]}
     for name in {"podAnnotations", *BLOCKS} & known.keys():
         known[name].pop("properties", None)
@@ -249,6 +262,7 @@ def _chart(version: str) -> str:
 def _template(*manifests: Manifest) -> str:
     text = "---\n".join(_dump(manifest) for manifest in manifests)
     text = re.sub(r"^( *)(\w+): MARK (\S+)$", _block, text, flags=re.MULTILINE)
+    text = re.sub(r"^( *\w+): VALUE (\S+)$", r"\1: {{ $.Values.\2 }}", text, flags=re.MULTILINE)
     return re.sub(r"^( *)- ITEMS (\w+)$", _items, text, flags=re.MULTILINE)
 
 

@@ -38,10 +38,16 @@ def wanted() -> dict[Path, str]:
     it = deploy.Installation(f"{OPERATOR_IMAGE}:{release}", release)
     alone = deploy.Installation(it.image, release, namespace=ONE_NAMESPACE)
     namespace = deploy.make_namespace(it.namespace)
-    everywhere = [deploy.make_account(it), *deploy.make_cluster_rights(it), deploy.make_deployment(it)]
+    everywhere = [
+        deploy.make_account(it),
+        *deploy.make_cluster_rights(it),
+        *deploy.make_lease_rights(it),
+        deploy.make_deployment(it),
+    ]
     somewhere = [
         deploy.make_account(alone),
         *deploy.make_namespace_rights(alone, ONE_NAMESPACE),
+        *deploy.make_lease_rights(alone),
         deploy.make_deployment(alone, [deploy.OWN_NAMESPACE]),
     ]
     user_roles = deploy.make_user_roles(it)
@@ -67,14 +73,16 @@ def wanted() -> dict[Path, str]:
 
 
 def _with_rules(page: str) -> str:
-    """Put the table of the operator's rules into the page, between its marks."""
-    rows = ["| resources | verbs | what for |", "|---|---|---|"]
-    for rule in rights.OPERATOR_RULES:
-        names = ", ".join(f"`{name}`" for name in rule.resources)
-        rows.append(f"| {names} | {', '.join(rule.verbs)} | {rule.why} |")
-    begin, end = "<!-- rules -->", "<!-- end of rules -->"
-    before, _, rest = page.partition(begin)
-    return "\n".join([before + begin, "", *rows, "", end + rest.partition(end)[2]])
+    """Put the tables of the operator's rules into the page, each between its marks."""
+    for mark, rules in (("rules", rights.OPERATOR_RULES), ("lease", rights.LEASE_RULES)):
+        rows = ["| resources | verbs | what for |", "|---|---|---|"]
+        for rule in rules:
+            names = ", ".join(f"`{name}`" for name in rule.resources)
+            rows.append(f"| {names} | {', '.join(rule.verbs)} | {rule.why} |")
+        begin, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+        before, _, rest = page.partition(begin)
+        page = "\n".join([before + begin, "", *rows, "", end + rest.partition(end)[2]])
+    return page
 
 
 def _kustomization(resources: Sequence[str]) -> str:

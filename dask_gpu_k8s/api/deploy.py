@@ -85,12 +85,17 @@ def make_account(it: Installation) -> Manifest:
 
 def make_cluster_rights(it: Installation) -> list[Manifest]:
     """Let the operator look after all namespaces."""
-    return _rights(it, "ClusterRole", None)
+    return _rights(it, "ClusterRole", None, it.name, rights.OPERATOR_RULES)
 
 
 def make_namespace_rights(it: Installation, namespace: str) -> list[Manifest]:
     """Let the operator look after one namespace."""
-    return _rights(it, "Role", namespace)
+    return _rights(it, "Role", namespace, it.name, rights.OPERATOR_RULES)
+
+
+def make_lease_rights(it: Installation) -> list[Manifest]:
+    """Let the operator hold its Lease, in its own namespace."""
+    return _rights(it, "Role", it.namespace, f"{it.name}-lease", rights.LEASE_RULES)
 
 
 def make_user_roles(it: Installation) -> list[Manifest]:
@@ -102,7 +107,7 @@ def make_user_roles(it: Installation) -> list[Manifest]:
     wanted = (
         ("view", rights.VIEWER_RULES, rights.VIEWER_LABELS),
         ("edit", rights.EDITOR_RULES, rights.EDITOR_LABELS),
-        ("admin", rights.OPERATOR_RULES, rights.ADMIN_LABELS),
+        ("admin", (*rights.OPERATOR_RULES, *rights.LEASE_RULES), rights.ADMIN_LABELS),
     )
     return [
         _role(it, "ClusterRole", f"{it.name}-{name}", None, rules, labels) for name, rules, labels in wanted
@@ -124,8 +129,8 @@ def make_deployment(it: Installation, arguments: Sequence[str] = ()) -> Manifest
         "metadata": it.metadata(it.name, it.namespace),
         "spec": {
             "replicas": 1,
-            # Two at once would get in each other's way: the old one ends before the new one starts.
-            "strategy": {"type": "Recreate"},
+            # The new one is ready to work before the old one ends, and the Lease lets one of them do so.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "selector": {"matchLabels": it.selector},
             "template": {
                 "metadata": {"labels": {**it.labels, **labels.of_operator()}},
@@ -135,6 +140,15 @@ def make_deployment(it: Installation, arguments: Sequence[str] = ()) -> Manifest
                     "enableServiceLinks": False,
                     # No runAsUser: the image has one, and OpenShift picks its own.
                     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                    # Several, where somebody wants them, on several nodes where there are.
+                    "topologySpreadConstraints": [
+                        {
+                            "maxSkew": 1,
+                            "topologyKey": "kubernetes.io/hostname",
+                            "whenUnsatisfiable": "ScheduleAnyway",
+                            "labelSelector": {"matchLabels": it.selector},
+                        }
+                    ],
                     "containers": [_container(it, arguments)],
                 },
             },
@@ -148,8 +162,18 @@ def _container(it: Installation, arguments: Sequence[str]) -> Manifest:
         "image": it.image,
         "imagePullPolicy": "IfNotPresent",
         "command": list(OPERATOR_COMMAND),
-        "args": [f"--health-port={HEALTH_PORT}", "--log-level=INFO", *arguments],
-        "env": [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
+        "args": [
+            f"--leader-elect={it.name}",
+            f"--health-port={HEALTH_PORT}",
+            "--log-level=INFO",
+            "--log-format=plain",
+            *arguments,
+        ],
+        # Who holds the Lease, and where it is.
+        "env": [
+            {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.{field}"}}}
+            for name, field in (("POD_NAMESPACE", "namespace"), ("POD_NAME", "name"), ("POD_UID", "uid"))
+        ],
         "ports": [{"name": "health", "containerPort": HEALTH_PORT}],
         "livenessProbe": _probe("/healthz"),
         "readinessProbe": _probe("/readyz"),
@@ -169,14 +193,16 @@ def _probe(path: str) -> Manifest:
     return {"httpGet": {"path": path, "port": "health"}, "periodSeconds": 10, "timeoutSeconds": 5}
 
 
-def _rights(it: Installation, kind: str, namespace: str | None) -> list[Manifest]:
+def _rights(
+    it: Installation, kind: str, namespace: str | None, name: str, rules: Sequence[rights.Rule]
+) -> list[Manifest]:
     return [
-        _role(it, kind, it.name, namespace, rights.OPERATOR_RULES),
+        _role(it, kind, name, namespace, rules),
         {
             "apiVersion": f"{RBAC}/v1",
             "kind": f"{kind}Binding",
-            "metadata": it.metadata(it.name, namespace),
-            "roleRef": {"apiGroup": RBAC, "kind": kind, "name": it.name},
+            "metadata": it.metadata(name, namespace),
+            "roleRef": {"apiGroup": RBAC, "kind": kind, "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": it.account, "namespace": it.namespace}],
         },
     ]

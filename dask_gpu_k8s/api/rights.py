@@ -127,6 +127,16 @@ OPERATOR_RULES = (
 )
 """All that the operator does. In a Role of each namespace, or in a ClusterRole for all of them."""
 
+LEASE_RULES = (
+    Rule(
+        LEASE.group,
+        (LEASE.plural,),
+        ("create", "get", "patch"),
+        "Of several operators one works: the one that holds a Lease in the operator's own namespace.",
+    ),
+)
+"""What the operator does in the namespace that it runs in, whichever it looks after."""
+
 VIEWER_RULES = (
     Rule(
         GROUP,

@@ -19,6 +19,7 @@ from dask_gpu_k8s.api.resources import LEASE
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from dask_gpu_k8s.kube.within import within
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Lease:
         trouble = ""
         while True:
             try:
-                if await asyncio.wait_for(self._try(), self._times.deadline):
+                if await within(self._times.deadline, self._try()):
                     break
                 trouble = ""
             except (KubeError, asyncio.TimeoutError) as error:
@@ -191,7 +192,7 @@ class Lease:
             if left <= 0:
                 raise LeaseLost(f"It could not be renewed for {self._times.deadline:g} s: {trouble}")
             try:
-                await asyncio.wait_for(self._renew(), left)
+                await within(left, self._renew())
             except (KubeError, asyncio.TimeoutError) as error:
                 trouble = str(error) or "no answer in time"
 
@@ -223,7 +224,7 @@ class Lease:
         """Let the next one begin at once, if it is still ours."""
         with contextlib.suppress(KubeError, asyncio.TimeoutError):
             spec = {"holderIdentity": "", "leaseDurationSeconds": RELEASED_SECONDS, "renewTime": _now()}
-            await asyncio.wait_for(self._write(self._mine, spec), self._times.period)
+            await within(self._times.period, self._write(self._mine, spec))
             logger.info("Released the Lease %s/%s", self._namespace, self._name)
 
     async def _write(self, lease: Manifest, spec: Manifest) -> Manifest:

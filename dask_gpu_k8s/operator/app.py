@@ -6,35 +6,30 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Iterator
 
-from dask_gpu_k8s.api import labels
-from dask_gpu_k8s.api.resources import (
-    BUDGET,
-    DASK_RESOURCES,
-    DASKCLUSTER,
-    DASKWORKERGROUP,
-    NETWORKPOLICY,
-    POD,
-    SERVICE,
-    Resource,
-)
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.backoff import Backoff
-from dask_gpu_k8s.kube.client import ALL_NAMESPACES, KubeClient
+from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.config import in_cluster
-from dask_gpu_k8s.kube.reflector import Reflector
 from dask_gpu_k8s.operator.engine.cache import LiveWorld, StoreCache
 from dask_gpu_k8s.operator.engine.controller import Controller
 from dask_gpu_k8s.operator.engine.duties import duties
 from dask_gpu_k8s.operator.engine.executor import Executor
 from dask_gpu_k8s.operator.engine.expectations import Expectations
 from dask_gpu_k8s.operator.engine.facts import Key
-from dask_gpu_k8s.operator.engine.queue import LOW, NORMAL, WorkQueue
+from dask_gpu_k8s.operator.engine.queue import LOW, WorkQueue
 from dask_gpu_k8s.operator.engine.refusals import Refusals
 from dask_gpu_k8s.operator.engine.reporter import Reporter
 from dask_gpu_k8s.operator.engine.routes import concerned
+from dask_gpu_k8s.operator.following import Following, cancel
+from dask_gpu_k8s.operator.gauges import cache_gauges, process_gauges
 from dask_gpu_k8s.operator.health import serve_health
 from dask_gpu_k8s.operator.kinds import KINDS
+from dask_gpu_k8s.operator.leadership import lead
+from dask_gpu_k8s.operator.metrics import Metrics
+from dask_gpu_k8s.operator.prometheus import Gauge
 from dask_gpu_k8s.operator.schedulers.api import SchedulerApi
 from dask_gpu_k8s.operator.schedulers.link import SchedulerLink
 from dask_gpu_k8s.operator.settings import Settings
@@ -44,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 STOP_PATIENCE = 5.0
 """Seconds that runs get to end when the operator stops; whatever they leave half done is safe."""
+
+LONGEST_RETRY = 30.0
+"""Seconds between tries of what keeps failing: once a fault is mended, all is well within a minute."""
 
 
 class Operator:
@@ -56,18 +54,20 @@ class Operator:
     """
 
     def __init__(self, kube: KubeClient, settings: Settings) -> None:
+        self._kube = kube
         self._settings = settings
-        self._queue: WorkQueue[Key] = WorkQueue(time.monotonic, lambda: Backoff(0.1, maximum=60.0))
+        self._is_working = False
+        self._queue: WorkQueue[Key] = WorkQueue(time.monotonic, lambda: Backoff(0.1, maximum=LONGEST_RETRY))
         self._expectations = Expectations(settings.expectation_timeout)
         self._refused = Refusals(time.monotonic)
-        self._reflectors = {
-            (resource, namespace): self._make_reflector(kube, resource, namespace)
-            for namespace in settings.namespaces or (ALL_NAMESPACES,)
-            for resource in (*DASK_RESOURCES, POD, SERVICE, BUDGET, NETWORKPOLICY)
-        }
-        self._cache = StoreCache({at: reflector.store for at, reflector in self._reflectors.items()})
+        self.following = Following(kube, settings, self._changed)
+        stores = {at: reflector.store for at, reflector in self.following.reflectors.items()}
+        self._cache = StoreCache(stores)
         link = SchedulerLink(kube, direct=in_cluster(), timeout=settings.scheduler_timeout)
         self._schedulers = SchedulerApi(link, patience=settings.retire_patience)
+        self.metrics = Metrics([kind.name for kind in KINDS])
+        self.metrics.show([*self._gauges(), *cache_gauges(self.following.reflectors), *process_gauges()])
+        kube.on_call = self.metrics.called
         self.controller = Controller(
             {kind.name: kind for kind in KINDS},
             LiveWorld(
@@ -82,6 +82,7 @@ class Operator:
             Reporter(kube),
             self._refused,
             self._queue,
+            self.metrics,
             run_limit=settings.run_limit,
         )
 
@@ -96,75 +97,90 @@ class Operator:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._schedulers.close)
             if self._settings.health_port:
-                await stack.enter_async_context(serve_health(self._settings.health_port, self))
-            tasks = [asyncio.ensure_future(reflector.run()) for reflector in self._reflectors.values()]
-            tasks += [asyncio.ensure_future(self._work()), asyncio.ensure_future(_until(stop))]
-            stack.push_async_callback(_cancel, tasks)
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                page = serve_health(self._settings.health_port, self.following, self.metrics.page)
+                await stack.enter_async_context(page)
+            following = asyncio.ensure_future(self.following.run())
+            working = asyncio.ensure_future(self._lead(stop))
+            stack.push_async_callback(cancel, [working, following])
+            done, _ = await asyncio.wait({following, working}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
 
-    def stalled(self) -> list[str]:
-        """Name the kinds whose watch has been silent for too long."""
-        limit = time.monotonic() - self._settings.watch_stall_limit
-        return sorted(
-            {at[0].plural for at, reflector in self._reflectors.items() if reflector.last_contact < limit}
-        )
+    async def _lead(self, stop: asyncio.Event) -> None:
+        if self._settings.lease is None:
+            await self._work(stop)
+            return
 
-    def unsynced(self) -> list[str]:
-        """Name the kinds that have not been listed yet."""
-        return sorted({at[0].plural for at, each in self._reflectors.items() if not each.synced.is_set()})
+        async def work() -> None:
+            # What the leader before us did last may not have reached us yet: it would be done again.
+            self.following.begin_anew()
+            await self._work(stop)
 
-    async def _work(self) -> None:
+        lease, duration = self._settings.lease, self._settings.lease_duration
+        await lead(self._kube, lease, duration, work, stop=stop, lost=self.metrics.losses.add)
+
+    async def _work(self, stop: asyncio.Event) -> None:
         """Work once the cache is complete: decisions on half of it would be wrong ones."""
-        await asyncio.gather(*(reflector.synced.wait() for reflector in self._reflectors.values()))
-        logger.info("Ready; %d resources to look at", len(self._queue))
-        workers = [asyncio.ensure_future(self.controller.work()) for _ in range(self._settings.reconcilers)]
+        stopping = asyncio.ensure_future(stop.wait())
+        complete = asyncio.ensure_future(self.following.complete())
+        tasks: list[asyncio.Future[None]] = [complete]
         try:
-            await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
-        finally:
+            await asyncio.wait({stopping, complete}, return_when=asyncio.FIRST_COMPLETED)
+            if stop.is_set():
+                return
+            self._begin()
+            count = self._settings.reconcilers
+            workers = [asyncio.ensure_future(self.controller.work()) for _ in range(count)]
+            tasks += workers
+            await asyncio.wait({stopping, *workers}, return_when=asyncio.FIRST_COMPLETED)
             self._queue.close()
-            await asyncio.wait(workers, timeout=STOP_PATIENCE)
-            await _cancel(workers)
+            done, _ = await asyncio.wait(workers, timeout=STOP_PATIENCE)
+            for worker in done:
+                worker.result()
+        finally:
+            self._is_working = False
+            stopping.cancel()
+            await cancel(tasks)
 
-    def _make_reflector(self, kube: KubeClient, resource: Resource, namespace: str) -> Reflector:
-        def on_change(old: Manifest | None, new: Manifest | None) -> None:
-            self._changed(resource, old, new, is_first=not reflector.synced.is_set())
+    def _begin(self) -> None:
+        """Look at everything; less urgently than at what changes from now on."""
+        self._is_working = True
+        for resource, obj in self.following:
+            for key in self._keys(resource, None, obj):
+                self._queue.add(key, priority=LOW)
+        logger.info("Ready; %d resources to look at", len(self._queue))
 
-        # Of Pods and Services only ours: a busy Kubernetes then costs nothing.
-        selector = None if resource in DASK_RESOURCES else labels.CLUSTER_NAME
-        reflector = Reflector(kube, resource, namespace=namespace, labels=selector, on_change=on_change)
-        return reflector
-
-    def _changed(
-        self, resource: Resource, old: Manifest | None, new: Manifest | None, *, is_first: bool
-    ) -> None:
+    def _changed(self, resource: Resource, old: Manifest | None, new: Manifest | None) -> None:
         if resource == POD:
             self._expectations.shown(old, new)
             if old is not None and new is None:
                 self._schedulers.forget(old["metadata"]["uid"])
-        priority = LOW if is_first else NORMAL
+        if self._is_working:
+            for key in self._keys(resource, old, new):
+                self._queue.add(key)
+
+    def _keys(self, resource: Resource, old: Manifest | None, new: Manifest | None) -> Iterator[Key]:
+        """Return the keys of all that may have to do with a change."""
         for obj in (old, new):
-            for key in concerned(resource, obj) if obj else ():
-                self._queue.add(key, priority=priority)
-        for key in duties(resource, old, new):
-            self._queue.add(key, priority=priority)
+            yield from concerned(resource, obj) if obj else ()
+        yield from duties(resource, old, new)
         if resource == DASKCLUSTER and _generation(old) != _generation(new):
             meta = (new or old or {})["metadata"]
             for group in self._cache.groups_of(meta["namespace"], meta["name"]):
-                key = Key(DASKWORKERGROUP.kind, meta["namespace"], group["metadata"]["name"])
-                self._queue.add(key, priority=priority)
+                yield Key(DASKWORKERGROUP.kind, meta["namespace"], group["metadata"]["name"])
+
+    def _gauges(self) -> list[Gauge]:
+        return [
+            Gauge("dask_operator_leading", "1 while this process works, 0 while another one does.",
+                  lambda: {(): float(self._is_working)}),
+            Gauge("dask_operator_queue_depth", "Resources that wait to be looked at.",
+                  lambda: {(): float(self._queue.due()[0])}),
+            Gauge("dask_operator_queue_age_seconds", "How long the first of them has waited.",
+                  lambda: {(): self._queue.due()[1]}),
+            Gauge("dask_operator_api_calls_in_flight", "Requests to the API server under way.",
+                  lambda: {(): float(self._kube.limits.under_way)}),
+        ]  # fmt: skip
 
 
 def _generation(obj: Manifest | None) -> object:
     return obj["metadata"].get("generation") if obj else None
-
-
-async def _until(stop: asyncio.Event) -> None:
-    await stop.wait()
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
+import resource as system
 import time
 from collections.abc import Mapping
 from importlib import metadata
@@ -78,7 +78,7 @@ def _workers(reflectors: Reflectors) -> Values:
 
 
 def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
+    used = system.getrusage(system.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
@@ -88,7 +88,7 @@ def _memory() -> float:
             return float(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         # No such file on this system: the most that it ever was, in kilobytes.
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+        return system.getrusage(system.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
 def _version() -> str:

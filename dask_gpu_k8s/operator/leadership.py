@@ -16,65 +16,63 @@ from dask_gpu_k8s.kube.lease import Lease, LeaseLost, Times
 logger = logging.getLogger(__name__)
 
 
-class Leadership:
-    """Lets work be done while this process leads.
-
-    Parameters
-    ----------
-    lease : Lease
-    lost : callable
-        Called whenever leadership was lost.
-    """
-
-    def __init__(self, lease: Lease, lost: Callable[[], None]) -> None:
-        self._lease = lease
-        self._lost = lost
-
-    async def work(self, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-        """Work whenever this process leads, until `stop` is set.
-
-        Parameters
-        ----------
-        work : callable
-            Ends soon after `stop` is set; cancelled when leadership is lost.
-        stop : asyncio.Event
-
-        Raises
-        ------
-        Exception
-            Whatever the work raised.
-        """
-        while not stop.is_set():
-            try:
-                await self._hold(work, stop)
-            except LeaseLost as error:
-                self._lost()
-                logger.warning("Leadership was lost and the work has stopped: %s", error)
-
-    async def _hold(self, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-        holding = asyncio.ensure_future(self._lease.hold(work))
-        stopping = asyncio.ensure_future(stop.wait())
-        try:
-            await asyncio.wait({holding, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if self._lease.is_held or holding.done():
-                await holding
-        finally:
-            stopping.cancel()
-            holding.cancel()
-            await asyncio.wait({holding, stopping})
-
-
-@asynccontextmanager
-async def open_lease(kube: KubeClient, name: str, duration: float) -> AsyncIterator[Lease]:
-    """Open a Lease in our own namespace, with connections of its own: renewals wait behind nobody.
+async def lead(
+    kube: KubeClient,
+    name: str,
+    duration: float,
+    work: Callable[[], Awaitable[None]],
+    *,
+    stop: asyncio.Event,
+    lost: Callable[[], None],
+) -> None:
+    """Work whenever this process leads, until `stop` is set.
 
     Parameters
     ----------
     kube : KubeClient
     name : str
+        Of the Lease, in the operator's own namespace.
     duration : float
         Seconds after which a leader that says nothing is given up.
+    work : callable
+        Ends soon after `stop` is set; cancelled when leadership is lost.
+    stop : asyncio.Event
+    lost : callable
+        Called whenever leadership was lost.
+
+    Raises
+    ------
+    Exception
+        Whatever the work raised.
     """
+    async with _open_lease(kube, name, duration) as lease:
+        while not stop.is_set():
+            try:
+                await _hold(lease, work, stop)
+            except LeaseLost as error:
+                lost()
+                logger.warning("Leadership was lost and the work has stopped: %s", error)
+
+
+async def _hold(lease: Lease, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    holding = asyncio.ensure_future(lease.hold(work))
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({holding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if lease.is_held:
+            await asyncio.wait({holding})
+    finally:
+        stopping.cancel()
+        # Once alone: a second time would disturb it in giving the Lease back.
+        holding.cancel()
+        await asyncio.wait({holding, stopping})
+    if not holding.cancelled():
+        holding.result()
+
+
+@asynccontextmanager
+async def _open_lease(kube: KubeClient, name: str, duration: float) -> AsyncIterator[Lease]:
+    """Open a Lease, with connections of its own: renewals wait behind nobody."""
     namespace = os.environ.get("POD_NAMESPACE") or kube.namespace
     times = Times(duration, deadline=duration * 2 / 3, period=duration / 6)
     own = KubeClient(kube.connection)

@@ -84,8 +84,9 @@ class Metrics:
         for outcome in outcomes:
             action, resource = _name(outcome.action)
             self.actions.add(action, resource, outcome.state)
-            if kind == DASKWORKERGROUP.kind and outcome.state == "done" and (what := _scaling(outcome.action)):
-                self.scaling.add(what)
+            scaling = _scaling(outcome.action) if kind == DASKWORKERGROUP.kind else None
+            if scaling and outcome.state == "done":
+                self.scaling.add(scaling)
 
     def page(self) -> str:
         """Write all of it for Prometheus."""
@@ -105,8 +106,9 @@ class Metrics:
 def _name(action: Action) -> tuple[str, str]:
     if isinstance(action, Retire):
         return RETIRE, POD.plural
-    what = f"{action.resource.plural}/{action.sub}" if getattr(action, "sub", None) else action.resource.plural
-    return type(action).__name__.lower(), what
+    plural = action.resource.plural
+    sub = action.sub if isinstance(action, Patch) else None
+    return type(action).__name__.lower(), f"{plural}/{sub}" if sub else plural
 
 
 def _scaling(action: Action) -> str | None:

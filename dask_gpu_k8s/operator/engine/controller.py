@@ -13,6 +13,7 @@ from typing import Any
 
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.kube.errors import KubeError
+from dask_gpu_k8s.kube.within import within
 from dask_gpu_k8s.operator.engine.actions import Conclusion, Outcome, Plan, refusals, soonest
 from dask_gpu_k8s.operator.engine.executor import Executor, describe
 from dask_gpu_k8s.operator.engine.facts import Key, World
@@ -122,7 +123,7 @@ class Controller:
         self.counts.runs += 1
         began, failed = time.perf_counter(), False
         try:
-            wake_after = await asyncio.wait_for(self.reconcile(key), self._run_limit)
+            wake_after = await within(self._run_limit, self.reconcile(key))
         except Exception as error:  # whatever it was, the next run of this key may do better
             failed = True
             self.counts.errors += 1

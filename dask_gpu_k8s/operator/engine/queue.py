@@ -135,12 +135,20 @@ class WorkQueue(Generic[K]):
             if key is not None:
                 return key
             self._news.clear()
-            wait = self._later[0][0] - self._clock() if self._later else None
-            try:
-                await asyncio.wait_for(self._news.wait(), wait)
-            except asyncio.TimeoutError:
-                continue
+            await self._wait()
         raise QueueClosed
+
+    async def _wait(self) -> None:
+        """Wait until a key was added or the next one may have become due."""
+        if not self._later:
+            await self._news.wait()
+            return
+        wait = self._later[0][0] - self._clock()
+        alarm = asyncio.get_running_loop().call_later(wait, self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            alarm.cancel()
 
     def close(self) -> None:
         """Hand out nothing more and wake everybody who waits."""

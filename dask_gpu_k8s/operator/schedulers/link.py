@@ -11,6 +11,7 @@ from typing import TypeVar
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import KubeError
 from dask_gpu_k8s.kube.portforward import PortForward
+from dask_gpu_k8s.kube.within import within
 from dask_gpu_k8s.operator.engine.facts import SchedulerAt, SchedulerUnreachable
 from dask_gpu_k8s.operator.schedulers import wire
 from dask_gpu_k8s.operator.schedulers.credentials import Credentials
@@ -62,7 +63,7 @@ class SchedulerLink:
         SchedulerUnreachable
         """
         try:
-            return await asyncio.wait_for(answer, self._timeout)
+            return await within(self._timeout, answer)
         except asyncio.TimeoutError as error:
             raise SchedulerUnreachable(f"no answer within {self._timeout:g} s") from error
 

@@ -73,8 +73,16 @@ def test_for_one_namespace_it_is_the_kustomization_for_one_namespace(rendered):
 
 def test_roles_go_to_each_namespace_that_is_looked_after(rendered):
     made = rendered("--set", "rbac.cluster=false", "--set", "namespaces={a,b}")
+    _check_two_namespaces(made)
+
+
+def test_row_33_one_value_renders_the_roles_and_the_arguments(rendered):
+    _check_two_namespaces(rendered("--set", "namespaces={a,b}"))
+
+
+def _check_two_namespaces(made: dict[Any, Any]) -> None:
     assert {key[:2] for key in made if key[0] in ("Role", "RoleBinding")} == {
-        (kind, namespace) for kind in ("Role", "RoleBinding") for namespace in "ab"
+        (kind, namespace) for kind in ("Role", "RoleBinding") for namespace in ("a", "b", OPERATOR_NAMESPACE)
     }
     assert {"--namespace=a", "--namespace=b"} <= set(container_of(made)["args"])
     assert not any(kind.startswith("Cluster") for kind, *_ in made)
@@ -99,6 +107,8 @@ def test_values_that_are_fields_of_the_pod_reach_it(rendered, tmp_path):
         "image": {"name": "registry.example/it", "tag": "7", "pullPolicy": "Always"},
         "serviceAccount": {"name": "somebody", "annotations": {"c": "d"}},
         "livenessProbe": {"timeoutSeconds": 9},
+        "replicas": 2,
+        "logFormat": "json",
     }
     file = tmp_path / "values.yaml"
     file.write_text(yaml.safe_dump({**values, **inside, **more}))
@@ -108,6 +118,8 @@ def test_values_that_are_fields_of_the_pod_reach_it(rendered, tmp_path):
     assert {name: container[name] for name in inside} == inside
     assert pod["metadata"]["annotations"] == more["podAnnotations"]
     assert container["env"][-1:] == more["extraEnv"]
+    assert deployment_of(made)["spec"]["replicas"] == 2
+    assert "--log-format=json" in container["args"]
     assert (container["image"], container["imagePullPolicy"]) == ("registry.example/it:7", "Always")
     assert container["livenessProbe"]["timeoutSeconds"] == 9
     assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
@@ -129,7 +141,7 @@ def test_without_rbac_there_is_none(rendered):
 def test_another_release_has_other_names(helm):
     made = parse(helm("template", "mine", str(CHART), "-n", "there"))
     assert {name for _, _, name in made} == {
-        f"mine-{deploy.CHART}{end}" for end in ("", "-view", "-edit", "-admin")
+        f"mine-{deploy.CHART}{end}" for end in ("", "-lease", "-view", "-edit", "-admin")
     }
 
 

@@ -19,12 +19,14 @@ EVERYWHERE = [
     deploy.make_namespace(IT.namespace),
     deploy.make_account(IT),
     *deploy.make_cluster_rights(IT),
+    *deploy.make_lease_rights(IT),
     *deploy.make_user_roles(IT),
     deploy.make_deployment(IT),
 ]
 SOMEWHERE = [
     deploy.make_account(IT),
     *deploy.make_namespace_rights(IT, "team"),
+    *deploy.make_lease_rights(IT),
     deploy.make_deployment(IT, [deploy.OWN_NAMESPACE]),
 ]
 ROLES = [one for one in (*EVERYWHERE, *SOMEWHERE) if one["kind"] in ("Role", "ClusterRole")]
@@ -53,9 +55,12 @@ def test_the_pod_cannot_write_where_it_is_and_has_a_bound():
     assert container["resources"]["requests"].keys() == {"cpu", "memory"}
 
 
-def test_there_is_never_a_second_operator_at_the_same_time():
+def test_a_new_operator_is_ready_before_the_old_one_ends_and_a_lease_lets_one_work():
     spec = deploy.make_deployment(IT)["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert spec["replicas"] == 1
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    [container] = spec["template"]["spec"]["containers"]
+    assert f"--leader-elect={IT.name}" in container["args"]
 
 
 def test_the_selector_finds_the_pod_and_outlives_a_new_version():
@@ -80,7 +85,8 @@ def test_the_operator_understands_its_arguments():
     settings = parse_settings(container["args"])
     assert settings.health_port == deploy.HEALTH_PORT
     assert settings.namespaces == ("$(POD_NAMESPACE)",)
-    assert [one["name"] for one in container["env"]] == ["POD_NAMESPACE"]
+    assert settings.lease == IT.name
+    assert [one["name"] for one in container["env"]] == ["POD_NAMESPACE", "POD_NAME", "POD_UID"]
 
 
 @pytest.mark.parametrize(
@@ -117,13 +123,19 @@ def test_one_namespace_takes_nothing_of_the_whole_cluster():
     assert all("namespace" in one["metadata"] for one in SOMEWHERE)
 
 
+def test_the_lease_is_in_the_operators_own_namespace():
+    role, _ = deploy.make_lease_rights(IT)
+    assert (role["kind"], role["metadata"]["namespace"]) == ("Role", IT.namespace)
+
+
 def test_the_rights_are_the_same_everywhere_and_somewhere():
     everywhere, somewhere = deploy.make_cluster_rights(IT)[0], deploy.make_namespace_rights(IT, "team")[0]
     assert everywhere["rules"] == somewhere["rules"]
 
 
 def test_bindings_give_the_role_to_the_account():
-    for role, binding in (deploy.make_cluster_rights(IT), deploy.make_namespace_rights(IT, "team")):
+    made = (deploy.make_cluster_rights(IT), deploy.make_namespace_rights(IT, "team"))
+    for role, binding in (*made, deploy.make_lease_rights(IT)):
         assert binding["roleRef"]["kind"] == role["kind"]
         assert binding["roleRef"]["name"] == role["metadata"]["name"]
         account = deploy.make_account(IT)["metadata"]
@@ -146,7 +158,8 @@ def test_who_views_or_edits_a_namespace_does_so_with_dask_resources(place, verb)
 
 def test_an_administrator_of_a_namespace_may_give_the_operator_its_rights():
     [role] = [one for one in deploy.make_user_roles(IT) if one["metadata"]["name"].endswith("-admin")]
-    assert role["rules"] == deploy.make_namespace_rights(IT, "team")[0]["rules"]
+    needed = (deploy.make_namespace_rights(IT, "team")[0], deploy.make_lease_rights(IT)[0])
+    assert role["rules"] == [rule for each in needed for rule in each["rules"]]
 
 
 def test_viewers_change_nothing():

@@ -1,0 +1,39 @@
+"""A time limit that does not get in the way of being cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def within(seconds: float, awaitable: Awaitable[T]) -> T:
+    """Await something for no longer than that.
+
+    What `asyncio.wait_for` is for; but before Python 3.12 that one forgets a cancellation which comes just
+    as the awaited ends, and whoever cancelled waits for ever.
+
+    Parameters
+    ----------
+    seconds : float
+    awaitable : awaitable
+
+    Raises
+    ------
+    asyncio.TimeoutError
+        If it took longer; it has been cancelled and has ended.
+    Exception
+        Whatever it raised.
+    """
+    task = asyncio.ensure_future(awaitable)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            raise asyncio.TimeoutError
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})

@@ -117,7 +117,6 @@ async def test_failures_are_counted_with_their_code(kube):
 async def test_pages_of_health_and_metrics(kube, unused_tcp_port):
     address = f"http://127.0.0.1:{unused_tcp_port}"
     async with running(kube, health_port=unused_tcp_port), aiohttp.ClientSession() as session:
-
         await eventually(lambda: _answers(unused_tcp_port, "/readyz"))
         async with session.get(f"{address}/healthz") as answer:
             assert (answer.status, await answer.text()) == (200, "ok\n")

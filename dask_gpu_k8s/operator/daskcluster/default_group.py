@@ -22,7 +22,7 @@ from dask_gpu_k8s.operator.pods import is_terminating
 
 def plan_new_group(seen: Observed) -> list[Action]:
     """Make the default group if there is none."""
-    if seen.default_group is not None:
+    if seen.default_group is not None or seen.awaits_runner:
         return []
     return [Create(DASKWORKERGROUP, make_default_group(seen.cluster))]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dask_gpu_k8s.api import names
+from dask_gpu_k8s.api import labels, names
 from dask_gpu_k8s.api.resources import (
     BUDGET,
     DASKCLUSTER,
+    DASKJOB,
     DASKWORKERGROUP,
     NETWORKPOLICY,
     POD,
@@ -18,7 +19,7 @@ from dask_gpu_k8s.api.resources import (
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskcluster.certificates import Certificates, observe_certificates
 from dask_gpu_k8s.operator.engine.facts import Key, World
-from dask_gpu_k8s.operator.pods import is_owned_by, is_terminating
+from dask_gpu_k8s.operator.pods import controller, is_owned_by, is_terminating
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class Observed:
         All its DaskWorkerGroups.
     workers_left : int
         Worker Pods that are there although none is to be.
+    awaits_runner : bool
+        Whether it is the cluster of a DaskJob whose runner has no Pod yet: a quota must have room for that
+        one before workers.
     home : str
         Namespace of the operator itself; empty if it runs outside.
     certificates : Certificates, optional
@@ -51,6 +55,7 @@ class Observed:
     policy: Manifest | None = None
     groups: Sequence[Manifest] = ()
     workers_left: int = 0
+    awaits_runner: bool = False
     home: str = ""
     certificates: Certificates | None = None
     cooling: float = 0.0
@@ -116,6 +121,7 @@ async def observe(key: Key, world: World) -> Observed | None:
         budget=part(BUDGET, names.scheduler(key.name)),
         policy=part(NETWORKPOLICY, names.network_policy(key.name)),
         groups=[group for group in owned if not is_terminating(group)],
+        awaits_runner=_awaits_runner(key, cluster, world),
         home=world.home,
         certificates=await observe_certificates(cluster, world),
         cooling=world.cooling(key, cluster),
@@ -123,6 +129,13 @@ async def observe(key: Key, world: World) -> Observed | None:
     if not seen.are_workers_suspended:
         return seen
     return replace(seen, workers_left=len(world.cache.workers_of(key.namespace, key.name)))
+
+
+def _awaits_runner(key: Key, cluster: Manifest, world: World) -> bool:
+    is_beside = labels.JOB_SIDECAR in (cluster["metadata"].get("annotations") or {})
+    if controller(cluster).get("kind") != DASKJOB.kind or is_beside:
+        return False
+    return world.cache.get(POD, key.namespace, names.job_runner(key.name)) is None
 
 
 def problem(cluster: Manifest) -> str | None:

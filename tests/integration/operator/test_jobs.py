@@ -11,6 +11,7 @@ import pytest
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.conditions import find, holds
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, EVENT, POD, SERVICE
+from dask_gpu_k8s.kube.errors import Forbidden
 from dask_gpu_k8s.kube.store import Store
 from tests.integration.operator.conftest import eventually, running
 from tests.integration.operator.jobs import (
@@ -253,6 +254,34 @@ async def test_a_runner_that_vanishes_is_tried_again(kube):
             await kube.delete(POD, "foo-runner", grace_seconds=0)
         status = await status_of(kube, "foo", jobStatus="Failed", failed=2)
         assert "vanished" in status["message"]
+
+
+async def test_row_54_workers_do_not_eat_the_quota_that_the_runner_needs(kube):
+    send = kube.request
+    is_full = True
+
+    async def request(method: str, resource: Any, **more: Any) -> Any:
+        name = ((more.get("body") or {}).get("metadata") or {}).get("name")
+        if is_full and method == "POST" and name == "foo-runner":
+            raise Forbidden(403, "Forbidden", "exceeded quota: pods", {}, "create pods")
+        return await send(method, resource, **more)
+
+    kube.request = request
+    async with running(kube):
+        await kube.create(DASKJOB, a_job())
+        await status_of(kube, "foo", reason="Forbidden", message="exceeded quota: pods")
+        await until(kube, POD, "foo-scheduler", lambda pod: pod)
+        await until(kube, SERVICE, "foo-service", lambda service: service)
+        await asyncio.sleep(0.3)  # time for workers, were they made
+        assert await pods_of(kube, "foo") == ["foo-scheduler"]
+        is_full = False
+        await kube.patch(DASKJOB, "foo", {"spec": {"backoffLimit": 1}})  # what is new is tried at once
+        await runner_of_attempt(kube, "foo", 0)
+        await eventually(lambda: _has_pods(kube, 3))
+
+
+async def _has_pods(kube: Any, count: int) -> bool:
+    return len(await pods_of(kube, "foo")) == count
 
 
 async def test_what_has_ended_stays_so(kube):

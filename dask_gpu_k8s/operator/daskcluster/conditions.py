@@ -15,7 +15,7 @@ from dask_gpu_k8s.operator.daskcluster.protection import wants_budget, wants_pol
 from dask_gpu_k8s.operator.daskcluster.scheduler import blocking_finalizers, is_outdated
 from dask_gpu_k8s.operator.daskcluster.services import REFUSED, is_refused
 from dask_gpu_k8s.operator.engine.actions import Outcome, Patch, Retire, refusals
-from dask_gpu_k8s.operator.engine.refusals import INVALID, is_refused_for_good
+from dask_gpu_k8s.operator.engine.refusals import INVALID, is_refused_for_good, reason_of
 from dask_gpu_k8s.operator.pods import is_ready, is_terminating
 
 Said: TypeAlias = tuple[str, str, str]
@@ -34,7 +34,7 @@ def accepted(seen: Observed, outcomes: list[Outcome]) -> Said:
         return "False", INVALID, wrong
     for refusal in refusals(outcomes):
         if not _is_minor(refusal):
-            return "False", _quota(refusal) or refusal.reason, refusal.message
+            return "False", reason_of(refusal), refusal.message
     old = told(seen.cluster, "Accepted")
     if (seen.cooling or is_refused_for_good(seen.cluster)) and old.get("status") == "False":
         return "False", old["reason"], old.get("message", "")
@@ -179,10 +179,6 @@ def _blocked(pod: Manifest, finalizers: list[str]) -> str:
         "Whoever put them there has to take them off; if nobody does: kubectl patch pod "
         f'{meta["name"]} -n {meta["namespace"]} --type=merge -p \'{{"metadata": {{"finalizers": null}}}}\''
     )
-
-
-def _quota(refusal: Outcome) -> str:
-    return "QuotaExceeded" if "exceeded quota" in refusal.message else ""
 
 
 def _is_minor(refusal: Outcome) -> bool:

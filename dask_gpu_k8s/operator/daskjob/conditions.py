@@ -11,7 +11,7 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskjob.observe import ENDED, SUCCESSFUL, SUSPENDED, Observed
 from dask_gpu_k8s.operator.daskjob.progress import Progress
 from dask_gpu_k8s.operator.engine.actions import Outcome
-from dask_gpu_k8s.operator.engine.refusals import is_refused_for_good
+from dask_gpu_k8s.operator.engine.refusals import is_refused_for_good, reason_of
 
 Said: TypeAlias = tuple[str, str, str, str]
 """Type, status, reason and message of a condition."""
@@ -33,7 +33,7 @@ def told(seen: Observed, type_: str) -> Manifest:
 
 def _accepted(seen: Observed, refused: list[Outcome]) -> Iterator[Said]:
     if refused:
-        yield "Accepted", "False", refused[0].reason, refused[0].message
+        yield "Accepted", "False", reason_of(refused[0]), refused[0].message
     elif not (seen.cooling or is_refused_for_good(seen.job) or seen.state in ENDED):
         yield "Accepted", "True", "Accepted", "The operator takes care of this job."
 

@@ -20,7 +20,7 @@ from dask_gpu_k8s.operator.daskjob.observe import (
 from dask_gpu_k8s.operator.daskjob.progress import Progress, is_turn, progress
 from dask_gpu_k8s.operator.daskjob.runner import own_view
 from dask_gpu_k8s.operator.engine.actions import Conclusion, Note, Outcome, Plan, refusals, soonest
-from dask_gpu_k8s.operator.engine.refusals import RETRY_REFUSED
+from dask_gpu_k8s.operator.engine.refusals import RETRY_REFUSED, reason_of
 from dask_gpu_k8s.operator.objects.jobs import runner_name
 from dask_gpu_k8s.operator.pods import ended_at, is_terminating, started_at
 
@@ -83,8 +83,8 @@ def _has_failed_again(seen: Observed, step: Progress) -> bool:
 def _notes(seen: Observed, step: Progress, refused: list[Outcome]) -> tuple[Note, ...]:
     """Tell transitions: something refused for the first time, and each step that people wait for."""
     notes = []
-    if refused and told(seen, "Accepted").get("reason") != refused[0].reason:
-        notes.append(Note("Warning", refused[0].reason, refused[0].message))
+    if refused and told(seen, "Accepted").get("reason") != reason_of(refused[0]):
+        notes.append(Note("Warning", reason_of(refused[0]), refused[0].message))
     is_new = (step.state, step.attempt) != (seen.state, seen.attempt)
     is_first = not seen.state and step.state == CREATED
     if is_new and not is_first and step.state != CLUSTER_CREATED:

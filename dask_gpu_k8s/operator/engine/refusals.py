@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.engine.actions import Outcome
 from dask_gpu_k8s.operator.engine.facts import Key
 
 RETRY_REFUSED = 30.0
@@ -20,6 +21,11 @@ def is_refused_for_good(resource: Manifest) -> bool:
         if condition.get("reason") == INVALID and condition.get("status") == "False":
             return bool(condition.get("observedGeneration") == resource["metadata"].get("generation"))
     return False
+
+
+def reason_of(refusal: Outcome) -> str:
+    """Return why something was refused, in a word; Kubernetes says Forbidden of a full quota, too."""
+    return "QuotaExceeded" if "exceeded quota" in refusal.message else refusal.reason
 
 
 class Refusals:

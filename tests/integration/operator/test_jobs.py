@@ -269,7 +269,7 @@ async def test_row_54_workers_do_not_eat_the_quota_that_the_runner_needs(kube):
     kube.request = request
     async with running(kube):
         await kube.create(DASKJOB, a_job())
-        await status_of(kube, "foo", reason="Forbidden", message="exceeded quota: pods")
+        await status_of(kube, "foo", reason="QuotaExceeded", message="exceeded quota: pods")
         await until(kube, POD, "foo-scheduler", lambda pod: pod)
         await until(kube, SERVICE, "foo-service", lambda service: service)
         await asyncio.sleep(0.3)  # time for workers, were they made

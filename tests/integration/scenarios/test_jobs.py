@@ -18,7 +18,7 @@ IMAGE = "nvcr.io/nvidia/rapidsai/base:25.04-cuda12.8-py3.12"
 SELECTOR = "dask.org/cluster-name=fly"
 
 
-def a_job(*command: str) -> dict[str, Any]:
+def a_job(*command: str, name: str = "fly") -> dict[str, Any]:
     """What Flyte's Go structures become: empty parts, old commands, a dashboard port of another name."""
     ports = [{"name": "tcp-comm", "port": 8786}, {"name": "dashboard", "port": 8787}]
     open_ports = [{"name": port["name"], "containerPort": port["port"]} for port in ports]
@@ -36,7 +36,7 @@ def a_job(*command: str) -> dict[str, Any]:
         "args": ["dask-worker", "--name", "$(DASK_WORKER_NAME)"],
         "resources": {},
     }
-    selector = {"dask.org/cluster-name": "fly", "dask.org/component": "scheduler"}
+    selector = {"dask.org/cluster-name": name, "dask.org/component": "scheduler"}
     service_ports = [{**port, "protocol": "TCP", "targetPort": port["name"]} for port in ports]
     runner = {"name": "job-runner", "image": IMAGE, "command": list(command), "resources": {}}
     cluster = {
@@ -50,7 +50,7 @@ def a_job(*command: str) -> dict[str, Any]:
         "apiVersion": "kubernetes.dask.org/v1",
         "kind": "DaskJob",
         "metadata": {
-            "name": "fly",
+            "name": name,
             "creationTimestamp": None,
             "labels": {"flyte.org/managed": "true"},
             "annotations": {"from": "flyte"},
@@ -71,13 +71,13 @@ def create(kubernetes, job) -> None:
     kubernetes.kubectl("create", "-f", "-", stdin=json.dumps(job))
 
 
-def until(kubernetes, state: str) -> dict[str, Any]:
+def until(kubernetes, state: str, name: str = "fly") -> dict[str, Any]:
     wanted = f"--for=jsonpath={{.status.jobStatus}}={state}"
-    kubernetes.kubectl("wait", wanted, "daskjob/fly", "--timeout=60s", timeout=70)
-    return json.loads(kubernetes.kubectl("get", "daskjob", "fly", "-o", "json"))["status"]
+    kubernetes.kubectl("wait", wanted, f"daskjob/{name}", "--timeout=60s", timeout=70)
+    return json.loads(kubernetes.kubectl("get", "daskjob", name, "-o", "json"))["status"]
 
 
-def test_what_flyte_writes_runs_to_its_end(kubernetes):
+def test_flyte_what_it_writes_runs_to_its_end(kubernetes):
     create(kubernetes, a_job("python", "-c", RUN))
     status = until(kubernetes, "Successful")
     assert status["clusterName"] == "fly"
@@ -96,7 +96,7 @@ def test_what_flyte_writes_runs_to_its_end(kubernetes):
     kubernetes.kubectl("wait", "--for=delete", "pod/fly-runner", "--timeout=30s")
 
 
-def test_the_labels_of_a_job_reach_all_that_is_made_of_it(kubernetes):
+def test_flyte_labels_and_annotations_of_a_job_reach_all_that_is_made_of_it(kubernetes):
     create(kubernetes, a_job("sleep", "600"))
     until(kubernetes, "Running")
     kubernetes.kubectl("wait", "--for=jsonpath={.status.replicas}=1", "daskcluster/fly", "--timeout=60s")
@@ -110,7 +110,7 @@ def test_the_labels_of_a_job_reach_all_that_is_made_of_it(kubernetes):
     assert labels["team"] == "blue", "spec.cluster.metadata is the cluster's"
 
 
-def test_a_runner_that_fails(kubernetes):
+def test_flyte_a_runner_that_fails(kubernetes):
     create(kubernetes, a_job("sh", "-c", "echo no luck; exit 3"))
     status = until(kubernetes, "Failed")
     assert status["endTime"]
@@ -131,8 +131,33 @@ def held(kubernetes):
     kubernetes.kubectl("patch", "daskjob", "fly", "--type=merge", "-p", free, check=False)
 
 
-def test_a_deleted_job_that_a_finalizer_holds_gives_its_pods_back(held):
+def test_flyte_a_deleted_job_that_its_finalizer_holds_gives_its_pods_back(held):
     held.kubectl("delete", "daskjob", "fly", "--wait=false")
     held.kubectl("wait", "--for=delete", "daskcluster/fly", "pod/fly-runner", "--timeout=40s")
     held.kubectl("wait", "--for=delete", "pods", "-l", SELECTOR, "--timeout=40s")
     assert held.kubectl("get", "daskjobs", "-o", "name").split() == ["daskjob.kubernetes.dask.org/fly"]
+
+
+def test_flyte_a_name_of_50_and_an_annotation_that_makes_gpu_workers(kubernetes):
+    """Flyte looks for the one Pod with the job's name as prefix and "scheduler" in its name."""
+    name = "f" * 50
+    job = a_job("python", "-c", RUN, name=name)
+    job["metadata"]["annotations"]["dask.org/worker-command"] = "dask-cuda-worker"
+    create(kubernetes, job)
+    until(kubernetes, "Running", name)
+    pods = json.loads(kubernetes.kubectl("get", "pods", "-o", "json"))["items"]
+    (scheduler,) = (
+        pod
+        for pod in pods
+        if pod["metadata"]["name"].startswith(name) and "scheduler" in pod["metadata"]["name"]
+    )
+    chosen = scheduler["metadata"]["annotations"].get("kubectl.kubernetes.io/default-container", "scheduler")
+    assert chosen == "scheduler"
+    wanted = "jsonpath={.spec.worker.spec.containers[0].args}"
+    assert json.loads(kubernetes.kubectl("get", "daskcluster", name, "-o", wanted)) == [
+        "dask-cuda-worker",
+        "--name",
+        "$(DASK_WORKER_NAME)",
+    ]
+    until(kubernetes, "Successful", name)
+    assert kubernetes.kubectl("logs", f"{name}-runner").startswith("sum 6")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Hashable, Iterator
+from collections.abc import Callable, Container, Hashable, Iterator
 from typing import ClassVar, TypeAlias
 
 from dask_gpu_k8s.api.types import Manifest
@@ -35,11 +35,14 @@ class Store:
     ----------
     frozen : bool
         Class-wide switch for tests: hand out objects that refuse to be changed.
+    trim : callable or None
+        Makes what is kept of an object; its metadata must stay.
     """
 
     frozen: ClassVar[bool] = False
 
     def __init__(self) -> None:
+        self.trim: Callable[[Manifest], Manifest] | None = None
         self._objects: dict[ObjectKey, Manifest] = {}
         # Dicts as sets that keep their order.
         self._by_owner: defaultdict[Hashable, dict[ObjectKey, None]] = defaultdict(dict)
@@ -80,7 +83,8 @@ class Store:
         old = self._objects.get(key)
         if old is not None and _version(old) == _version(obj):
             return None
-        new: Manifest = freeze(obj) if self.frozen else obj
+        kept = self.trim(obj) if self.trim else obj
+        new: Manifest = freeze(kept) if self.frozen else kept
         if old is not None:
             self._unindex(key, old)
         self._objects[key] = new

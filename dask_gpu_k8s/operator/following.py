@@ -19,6 +19,7 @@ from dask_gpu_k8s.api.resources import (
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import ALL_NAMESPACES, KubeClient
 from dask_gpu_k8s.kube.reflector import Reflector
+from dask_gpu_k8s.operator.engine.trim import trim
 from dask_gpu_k8s.operator.settings import Settings
 
 FOLLOWED = (*DASK_RESOURCES, POD, SERVICE, BUDGET, NETWORKPOLICY)
@@ -98,7 +99,7 @@ class Following:
 def _reflector(
     kube: KubeClient, settings: Settings, resource: Resource, namespace: str, on_change: OnChange
 ) -> Reflector:
-    return Reflector(
+    reflector = Reflector(
         kube,
         resource,
         namespace=namespace,
@@ -108,6 +109,9 @@ def _reflector(
         silence_seconds=settings.watch_silence,
         relist_seconds=settings.relist,
     )
+    if resource == POD:
+        reflector.store.trim = trim
+    return reflector
 
 
 async def _until(event: asyncio.Event) -> None:

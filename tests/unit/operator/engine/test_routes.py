@@ -24,6 +24,12 @@ def test_everything_concerns_itself_and_its_owners():
     assert concerned(POD, a_runner(job, "Running")) == {JOB, CLUSTER}
 
 
+def test_the_scheduler_of_a_job_concerns_the_job():
+    """Its runner may be beside the scheduler, and its next attempt waits for that Pod to be gone."""
+    cluster = a_job_cluster(a_job())
+    assert concerned(POD, parts_of(cluster)["scheduler"]) == {CLUSTER, JOB}
+
+
 def test_a_worker_concerns_its_group_alone():
     """The cluster hears of it through the group's status; else each Pod would cost it a look at all."""
     assert concerned(POD, a_worker(0)) == {GROUP}

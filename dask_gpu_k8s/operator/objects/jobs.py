@@ -16,15 +16,10 @@ from dask_gpu_k8s.operator.objects.worker_command import with_worker_command
 
 
 def make_job_cluster(job: Manifest) -> Manifest:
-    """Make the DaskCluster of a DaskJob's present attempt.
-
-    It does not end by itself, as in dask-kubernetes: while its runner does something else than Dask, it
-    would be deleted and made again.
-    """
+    """Make the DaskCluster of a DaskJob's present attempt."""
     name = job["metadata"]["name"]
     asked = job["spec"]["cluster"]
-    lasting = {field: value for field, value in asked["spec"].items() if field not in ("idleTimeout", "ttl")}
-    spec = with_worker_command(lasting, _worker_command(job))
+    spec = with_worker_command(asked["spec"], _worker_command(job))
     made: Manifest = {
         **identity(DASKCLUSTER),
         "metadata": make_metadata(name, job, DASKJOB, asked.get("metadata"), fixed=labels.of_cluster(name)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.conftest import EXAMPLES
+
 IMAGE = "nvcr.io/nvidia/rapidsai/base:25.04-cuda12.8-py3.12"
 RULES = "dask.org/cluster-name=rule"
 PODS = ("pods", "-l", RULES)
@@ -64,6 +66,12 @@ def status(kubernetes) -> dict[str, Any]:
 def suspend(kubernetes, value: str) -> None:
     patch = f'{{"spec": {{"suspend": {value}}}}}'
     kubernetes.kubectl("patch", "daskjob", "rule", "--type=merge", "-p", patch)
+
+
+def test_the_example(kubernetes):
+    kubernetes.kubectl("apply", "-f", str(EXAMPLES / "dask-job.yaml"))
+    until(kubernetes, "condition=Complete", "daskjob/nightly")
+    assert kubernetes.kubectl("logs", "nightly-runner") == "6\n"
 
 
 def test_row_22_a_runner_that_ends_well_the_third_time(kubernetes):

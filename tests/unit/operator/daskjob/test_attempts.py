@@ -12,7 +12,7 @@ from dask_gpu_k8s.operator.daskjob.observe import Observed
 from dask_gpu_k8s.operator.daskjob.plan import plan
 from dask_gpu_k8s.operator.daskjob.status import conclude
 from dask_gpu_k8s.operator.engine.actions import Patch, Plan
-from tests.unit.operator.builders import NOW, a_cluster, a_job, a_job_cluster, a_runner, ago, stored
+from tests.unit.operator.builders import NOW, a_job, a_job_cluster, a_runner, ago, stored
 
 ENDED = {"terminated": {"startedAt": ago(30), "finishedAt": ago(2), "exitCode": 3}}
 RUNS = {"running": {"startedAt": ago(30)}}
@@ -272,9 +272,3 @@ def test_conditions_have_the_names_of_kubernetes_own_jobs():
     badly = status(seen(job, a_runner(job, "Failed", **ENDED)))["conditions"]
     assert holds(badly, "Failed")
     assert find(badly, "Complete")["status"] == "False"
-
-
-def test_a_jobs_cluster_does_not_end_by_itself():
-    job = a_job()
-    job["spec"]["cluster"]["spec"] = {**a_cluster()["spec"], "idleTimeout": 60, "ttl": 60}
-    assert not {"idleTimeout", "ttl"} & set(a_job_cluster(job)["spec"])

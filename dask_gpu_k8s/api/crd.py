@@ -48,6 +48,7 @@ _COLUMNS: dict[Resource, list[tuple[str, str, str]]] = {
     ],
     DASKAUTOSCALER: [
         ("Cluster", "string", ".spec.cluster"),
+        ("Group", "string", ".status.workerGroup"),
         ("Minimum", "integer", ".spec.minimum"),
         ("Maximum", "integer", ".spec.maximum"),
         ("Desired", "integer", ".status.desiredReplicas"),

@@ -367,7 +367,13 @@ def autoscaler() -> Manifest:
         },
         required=("cluster", "minimum", "maximum"),
     )
-    status = _status(desiredReplicas=count(), lastScaleTime=moment())
+    status = _status(
+        workerGroup=text("Name of the DaskWorkerGroup."),
+        desiredReplicas=count(
+            "How many workers the group is to have; the group goes by this, not by its own replicas."
+        ),
+        lastScaleTime=moment("When that last changed."),
+    )
     return _resource("Bounds between which a Dask cluster grows and shrinks by itself.", spec, status)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dask_gpu_k8s.api.resources import (
     BUDGET,
     DASK_RESOURCES,
+    DASKAUTOSCALER,
     DASKCLUSTER,
     DASKJOB,
     DASKWORKERGROUP,
@@ -79,7 +80,19 @@ OPERATOR_RULES = (
         ("get",),
         "Makes sure that a job is gone before what it owned is deleted.",
     ),
-    Rule(GROUP, tuple(f"{owner.plural}/status" for owner in OWNERS), ("patch",), "Says how things are."),
+    Rule(
+        GROUP,
+        (DASKAUTOSCALER.plural,),
+        ("delete", "patch"),
+        "Lets autoscalers go with their cluster, which takes the right to delete them, as for groups. It "
+        "never deletes one.",
+    ),
+    Rule(
+        GROUP,
+        tuple(f"{resource.plural}/status" for resource in DASK_RESOURCES),
+        ("patch",),
+        "Says how things are.",
+    ),
     Rule(
         GROUP,
         tuple(f"{owner.plural}/finalizers" for owner in OWNERS),

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Iterator
 
-from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD, Resource
+from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKWORKERGROUP, POD, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.client import KubeClient
@@ -168,6 +168,12 @@ class Operator:
             meta = (new or old or {})["metadata"]
             for group in self._cache.groups_of(meta["namespace"], meta["name"]):
                 yield Key(DASKWORKERGROUP.kind, meta["namespace"], group["metadata"]["name"])
+        if resource in (DASKCLUSTER, DASKWORKERGROUP, DASKAUTOSCALER) and _interest(old) != _interest(new):
+            obj = new or old or {}
+            meta = obj["metadata"]
+            name = meta["name"] if resource == DASKCLUSTER else obj["spec"]["cluster"]
+            for each in self._cache.autoscalers_of(meta["namespace"], name):
+                yield Key(DASKAUTOSCALER.kind, meta["namespace"], each["metadata"]["name"])
 
     def _gauges(self) -> list[Gauge]:
         return [
@@ -180,6 +186,11 @@ class Operator:
             Gauge("dask_operator_api_calls_in_flight", "Requests to the API server under way.",
                   lambda: {(): float(self._kube.limits.under_way)}),
         ]  # fmt: skip
+
+
+def _interest(obj: Manifest | None) -> object:
+    """Return what autoscalers go by: the specification, and whether the scheduler runs."""
+    return obj and (obj["metadata"].get("generation"), (obj.get("status") or {}).get("phase"))
 
 
 def _generation(obj: Manifest | None) -> object:

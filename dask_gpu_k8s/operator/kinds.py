@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, DASKWORKERGROUP, POD
-from dask_gpu_k8s.operator import daskcluster, daskjob, dependents, ending, workergroup
+from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKJOB, DASKWORKERGROUP, POD
+from dask_gpu_k8s.operator import daskautoscaler, daskcluster, daskjob, dependents, ending, workergroup
 from dask_gpu_k8s.operator.engine.controller import Kind
 from dask_gpu_k8s.operator.engine.duties import DEPENDENTS, ENDING
 
@@ -11,6 +11,12 @@ KINDS = (
     Kind(DASKCLUSTER, daskcluster.observe.observe, daskcluster.plan.plan, daskcluster.status.conclude),
     Kind(DASKWORKERGROUP, workergroup.observe.observe, workergroup.plan.plan, workergroup.status.conclude),
     Kind(DASKJOB, daskjob.observe.observe, daskjob.plan.plan, daskjob.status.conclude),
+    Kind(
+        DASKAUTOSCALER,
+        daskautoscaler.observe.observe,
+        daskautoscaler.plan.plan,
+        daskautoscaler.status.conclude,
+    ),
     Kind(DASKCLUSTER, ending.observe.observe, ending.plan.plan, ending.plan.conclude, ENDING),
     Kind(POD, dependents.observe.observe, dependents.plan.plan, dependents.plan.conclude, DEPENDENTS),
 )

@@ -3,7 +3,8 @@
 An edit of the cluster wins over the group, and an edit of the group itself stays until the next one of the
 cluster. So what was last passed on is remembered: the replicas in the cluster's status, which is written
 before the group is made and after it is patched; the template as a mark on the group, in the same write as
-the template itself.
+the template itself. While an autoscaler serves the group, edits of the replicas are not passed on, and are
+remembered as if they had been: they do not come up again when the autoscaler goes.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def plan_edits(seen: Observed) -> list[Action]:
     if group is None or not seen.is_own(group) or is_terminating(group):
         return []
     is_passed = _passed(cluster) == replicas_of(cluster)
+    is_so = seen.autoscaled or group["spec"]["worker"].get("replicas") == replicas_of(cluster)
     patch = _template_patch(cluster, group)
-    if not is_passed and group["spec"]["worker"].get("replicas") != replicas_of(cluster):
+    if not is_passed and not is_so:
         patch = _with_replicas(patch, replicas_of(cluster))
     if patch:
         meta = group["metadata"]

@@ -17,6 +17,7 @@ from dask_gpu_k8s.api.resources import (
     Resource,
 )
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.autoscalers import server_of
 from dask_gpu_k8s.operator.daskcluster.certificates import Certificates, observe_certificates
 from dask_gpu_k8s.operator.engine.facts import Key, World
 from dask_gpu_k8s.operator.pods import controller, is_owned_by, is_terminating
@@ -44,6 +45,8 @@ class Observed:
         ``None`` if the cluster does not ask for TLS.
     cooling : float
         Seconds for which nothing is made, because the API server has just refused something.
+    autoscaled : bool
+        Whether an autoscaler serves the default group.
     """
 
     cluster: Manifest
@@ -59,6 +62,7 @@ class Observed:
     home: str = ""
     certificates: Certificates | None = None
     cooling: float = 0.0
+    autoscaled: bool = False
 
     @property
     def uid(self) -> str:
@@ -112,12 +116,14 @@ async def observe(key: Key, world: World) -> Observed | None:
         return world.cache.get(resource, key.namespace, name)
 
     owned = world.cache.owned(DASKWORKERGROUP, key.namespace, cluster["metadata"]["uid"])
+    default_group = part(DASKWORKERGROUP, names.worker_group(key.name))
+    autoscaler = server_of(default_group, world.cache.autoscalers_of(key.namespace, key.name))
     seen = Observed(
         cluster,
         scheduler=part(POD, names.scheduler(key.name)),
         service=part(SERVICE, names.scheduler(key.name)),
         cluster_ip_service=part(SERVICE, names.cluster_ip_service(key.name)),
-        default_group=part(DASKWORKERGROUP, names.worker_group(key.name)),
+        default_group=default_group,
         budget=part(BUDGET, names.scheduler(key.name)),
         policy=part(NETWORKPOLICY, names.network_policy(key.name)),
         groups=[group for group in owned if not is_terminating(group)],
@@ -125,6 +131,7 @@ async def observe(key: Key, world: World) -> Observed | None:
         home=world.home,
         certificates=await observe_certificates(cluster, world),
         cooling=world.cooling(key, cluster),
+        autoscaled=autoscaler is not None,
     )
     if not seen.are_workers_suspended:
         return seen

@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from dask_gpu_k8s.api import labels
-from dask_gpu_k8s.api.resources import DASKWORKERGROUP, POD, Resource
+from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKWORKERGROUP, POD, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import ALL_NAMESPACES, KubeClient
 from dask_gpu_k8s.kube.errors import NotFound
 from dask_gpu_k8s.kube.store import Store
+from dask_gpu_k8s.operator.engine.demand import Demand
 from dask_gpu_k8s.operator.engine.expectations import Expectations
 from dask_gpu_k8s.operator.engine.facts import GroupPods, Key, SchedulerAt, WorkerFacts
 from dask_gpu_k8s.operator.engine.refusals import Refusals
+from dask_gpu_k8s.operator.engine.wishes import Wishes
 from dask_gpu_k8s.operator.schedulers.api import SchedulerApi
 
 
@@ -51,6 +53,12 @@ class StoreCache:
         groups = store.list(namespace) if store else []
         return [group for group in groups if group["spec"]["cluster"] == cluster]
 
+    def autoscalers_of(self, namespace: str, cluster: str) -> list[Manifest]:
+        """Return the DaskAutoscalers that name a cluster, whether it exists or not."""
+        store = self._store(DASKAUTOSCALER, namespace)
+        autoscalers = store.list(namespace) if store else []
+        return [each for each in autoscalers if each["spec"]["cluster"] == cluster]
+
     def _store(self, resource: Resource, namespace: str) -> Store | None:
         return self._stores.get((resource, ALL_NAMESPACES), self._stores.get((resource, namespace)))
 
@@ -82,6 +90,7 @@ class LiveWorld:
         home: str = "",
     ) -> None:
         self.cache = cache
+        self.wishes = Wishes(clock)
         self.home = home
         self._kube = kube
         self._schedulers = schedulers
@@ -126,6 +135,10 @@ class LiveWorld:
     async def workers(self, scheduler: SchedulerAt) -> Mapping[str, WorkerFacts]:
         """Ask a scheduler for its workers."""
         return await self._schedulers.workers(scheduler)
+
+    async def demand(self, scheduler: SchedulerAt) -> Demand:
+        """Ask a scheduler how much work it has, and for whom."""
+        return await self._schedulers.demand(scheduler)
 
 
 def _is_owned(pod: Manifest, uid: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.engine.demand import Demand
 
 
 @dataclass(frozen=True, order=True)
@@ -91,6 +92,28 @@ class Cache(Protocol):
     def workers_of(self, namespace: str, cluster: str) -> Sequence[Manifest]:
         """Return the worker Pods of all groups of a cluster."""
 
+    def groups_of(self, namespace: str, cluster: str) -> Sequence[Manifest]:
+        """Return the DaskWorkerGroups that name a cluster, whether it exists or not."""
+
+    def autoscalers_of(self, namespace: str, cluster: str) -> Sequence[Manifest]:
+        """Return the DaskAutoscalers that name a cluster, whether it exists or not."""
+
+
+class Wishes(Protocol):
+    """What autoscalers wished lately; see `engine.wishes`."""
+
+    def note(self, key: Key, wish: int, current: int, keep: float) -> None:
+        """Note a wish."""
+
+    def lowest(self, key: Key, seconds: float) -> int:
+        """Return the lowest wish of the last seconds."""
+
+    def highest(self, key: Key, seconds: float) -> int:
+        """Return the highest wish of the last seconds."""
+
+    def forget(self, key: Key) -> None:
+        """Forget an autoscaler that is gone."""
+
 
 @dataclass(frozen=True)
 class GroupPods:
@@ -118,6 +141,10 @@ class World(Protocol):
     def home(self) -> str:
         """The operator's own namespace; empty if it runs outside of Kubernetes."""
 
+    @property
+    def wishes(self) -> Wishes:
+        """What autoscalers wished lately."""
+
     def cooling(self, key: Key, resource: Manifest) -> float:
         """Return for how many more seconds nothing refused is asked again for this generation; else 0."""
 
@@ -140,6 +167,14 @@ class World(Protocol):
 
     async def workers(self, scheduler: SchedulerAt) -> Mapping[str, WorkerFacts]:
         """Ask a scheduler for its workers, by address.
+
+        Raises
+        ------
+        SchedulerUnreachable
+        """
+
+    async def demand(self, scheduler: SchedulerAt) -> Demand:
+        """Ask a scheduler how much work it has, and for whom.
 
         Raises
         ------

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dask_gpu_k8s.api import labels
-from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, DASKWORKERGROUP, GROUP, POD, Resource
+from dask_gpu_k8s.api.resources import (
+    DASKAUTOSCALER,
+    DASKCLUSTER,
+    DASKJOB,
+    DASKWORKERGROUP,
+    GROUP,
+    POD,
+    Resource,
+)
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.autoscalers import group_of
 from dask_gpu_k8s.operator.engine.facts import Key
 
-LOOKED_AFTER = (DASKCLUSTER, DASKWORKERGROUP, DASKJOB)
+LOOKED_AFTER = (DASKCLUSTER, DASKWORKERGROUP, DASKJOB, DASKAUTOSCALER)
 """Kinds that have a planner."""
 
 _KINDS = {resource.kind for resource in LOOKED_AFTER}
@@ -39,6 +48,8 @@ def _concerned(resource: Resource, obj: Manifest) -> Iterator[Key]:
     own = meta.get("labels") or {}
     if resource == DASKWORKERGROUP:
         yield Key(DASKCLUSTER.kind, namespace, obj["spec"]["cluster"])
+    elif resource == DASKAUTOSCALER:
+        yield Key(DASKWORKERGROUP.kind, namespace, group_of(obj))
     elif resource == POD and own.get(labels.COMPONENT) == labels.WORKER and labels.WORKERGROUP_NAME in own:
         yield Key(DASKWORKERGROUP.kind, namespace, own[labels.WORKERGROUP_NAME])
     elif resource.group == "" and labels.CLUSTER_NAME in own:

@@ -8,6 +8,7 @@ from dask_gpu_k8s.api.security import scheme
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.objects.containers import comm_port_of, make_pod_spec
 from dask_gpu_k8s.operator.objects.metadata import identity, make_metadata
+from dask_gpu_k8s.operator.objects.preload import with_preload
 from dask_gpu_k8s.operator.objects.security import SCHEDULER_VARIABLES, secure, security_mark
 from dask_gpu_k8s.operator.objects.templates import fingerprint, marked_with
 
@@ -21,7 +22,7 @@ def make_scheduler_pod(cluster: Manifest) -> Manifest:
         "metadata": make_metadata(
             names.scheduler(name), cluster, DASKCLUSTER, role.get("metadata"), fixed=labels.of_scheduler(name)
         ),
-        "spec": secure(cluster, make_pod_spec(role["spec"]), SCHEDULER_VARIABLES),
+        "spec": secure(cluster, with_preload(make_pod_spec(role["spec"])), SCHEDULER_VARIABLES),
     }
     return marked_with(made, fingerprint(role["spec"], role.get("metadata") or {}, *security_mark(cluster)))
 

@@ -19,7 +19,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dask_gpu_k8s.operator.engine.demand import Demand
 from dask_gpu_k8s.operator.engine.facts import SchedulerAt, SchedulerUnreachable, WorkerFacts
+from dask_gpu_k8s.operator.schedulers.demand import DemandMeter
 from dask_gpu_k8s.operator.schedulers.idleness import idle_since
 from dask_gpu_k8s.operator.schedulers.link import SchedulerLink
 
@@ -59,6 +61,7 @@ class SchedulerApi:
     def __init__(self, link: SchedulerLink, *, patience: float) -> None:
         self._link = link
         self._patience = patience
+        self._meter = DemandMeter(link)
         self._moves: dict[tuple[str, str], asyncio.Task[frozenset[str]]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._retired: dict[str, frozenset[str]] = {}
@@ -85,6 +88,15 @@ class SchedulerApi:
         """
         async with self._link.reach(scheduler) as connection:
             return await self._link.in_time(idle_since(connection, clients=clients, data=data))
+
+    async def demand(self, scheduler: SchedulerAt) -> Demand:
+        """Ask how much work there is, and for whom.
+
+        Raises
+        ------
+        SchedulerUnreachable
+        """
+        return await self._meter.ask(scheduler)
 
     async def retire(
         self,
@@ -123,6 +135,7 @@ class SchedulerApi:
 
     def forget(self, scheduler_uid: str) -> None:
         """Forget a scheduler that is gone."""
+        self._meter.forget(scheduler_uid)
         self._retired.pop(scheduler_uid, None)
         self._locks.pop(scheduler_uid, None)
         self._link.forget(scheduler_uid)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from dask_gpu_k8s.api import names
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.autoscalers import as_wanted, server_of
 from dask_gpu_k8s.operator.engine.facts import Key, SchedulerAt, SchedulerUnreachable, WorkerFacts, World
 from dask_gpu_k8s.operator.objects.containers import comm_port_of
 from dask_gpu_k8s.operator.objects.security import secret_of
@@ -39,6 +40,8 @@ class Observed:
         Pods of the cluster's other groups that are on their way out, if the scheduler was asked.
     cooling : float
         Seconds for which no Pod is made, because the API server has just refused some.
+    autoscaled : bool
+        Whether an autoscaler serves it; its number of workers is then the autoscaler's.
     """
 
     group: Manifest
@@ -50,6 +53,12 @@ class Observed:
     unreachable: str = ""
     elsewhere: tuple[Candidate, ...] = ()
     cooling: float = 0.0
+    autoscaled: bool = False
+
+    @property
+    def must_empty(self) -> bool:
+        """Whether a person wants no workers at all, whatever becomes of results. No autoscaler wants that."""
+        return replicas_of(self.group) == 0 and not self.autoscaled
 
     @property
     def present(self) -> list[Candidate]:
@@ -80,14 +89,16 @@ async def observe(key: Key, world: World) -> Observed | None:
     cluster = world.cache.get(DASKCLUSTER, key.namespace, group["spec"]["cluster"])
     if cluster is None or is_terminating(cluster):
         return Observed(group)
+    autoscaler = server_of(group, world.cache.autoscalers_of(key.namespace, group["spec"]["cluster"]))
     found = await world.group_pods(key, group)
     seen = Observed(
-        group,
+        as_wanted(group, autoscaler),
         cluster,
         tuple(match(found.pods, {})),
         settled=found.settled,
         scheduler=scheduler_at(cluster, world),
         cooling=world.cooling(key, group),
+        autoscaled=autoscaler is not None,
     )
     if not found.settled or not _needs_scheduler(seen):
         return seen

@@ -170,7 +170,7 @@ def _retire(seen: Observed, scheduler: SchedulerAt, working: list[Candidate], no
         LeavingPod(each.name, each.pod["metadata"]["uid"], tuple(sorted(each.workers))) for each in working
     )
     forced: frozenset[str] = frozenset()
-    if replicas_of(seen.group) == 0:
+    if seen.must_empty:
         # Scaling to 0 is an explicit wish: it must not wait for ever for somebody to take the data.
         nobody_left = not _has_recipients(seen)
         forced = frozenset(each.name for each in working if nobody_left or _overdue(each.pod, now))

@@ -41,10 +41,15 @@ def test_a_pod_whose_owner_was_stripped_is_found_by_its_labels():
     assert concerned(POD, pod) == {GROUP}
 
 
+def test_an_autoscaler_concerns_the_group_that_it_is_for():
+    scaler = {"metadata": {"name": "s", "namespace": "ns"}, "spec": {"cluster": "foo"}}
+    own = Key("DaskAutoscaler", "ns", "s")
+    assert concerned(DASKAUTOSCALER, scaler) == {own, GROUP}
+    scaler["spec"]["workerGroup"] = "foo-gpu"
+    assert concerned(DASKAUTOSCALER, scaler) == {own, Key("DaskWorkerGroup", "ns", "foo-gpu")}
+
+
 def test_owners_of_other_kinds_are_no_concern_of_ours():
     owner = {"apiVersion": "v1", "kind": "DaskCluster", "name": "foo", "uid": "x"}
-    scaler = {
-        "metadata": {"name": "s", "namespace": "ns", "ownerReferences": [owner]},
-        "spec": {"cluster": "foo"},
-    }
-    assert concerned(DASKAUTOSCALER, scaler) == set()
+    job = {"metadata": {"name": "foo", "namespace": "ns", "ownerReferences": [owner]}, "spec": {}}
+    assert concerned(DASKJOB, job) == {JOB}

@@ -40,8 +40,13 @@ class Credentials(Protocol):
     async def identity(self) -> Identity:
         """Return a valid identity, renewed if it is about to expire."""
 
-    def expire(self) -> bool:
-        """Note that the server refused the identity (401).
+    def expire(self, refused: Identity) -> bool:
+        """Note that the server refused an identity (401). Of many requests at once only the first counts.
+
+        Parameters
+        ----------
+        refused : Identity
+            The one that the request carried.
 
         Returns
         -------
@@ -65,7 +70,7 @@ class Fixed:
         """Return the identity."""
         return self._identity
 
-    def expire(self) -> bool:
+    def expire(self, refused: Identity) -> bool:
         """Say that there is no other identity."""
         return False
 
@@ -102,9 +107,10 @@ class TokenFile:
             self._read_at = self._clock()
         return self._identity
 
-    def expire(self) -> bool:
-        """Have the file read again."""
-        self._read_at = float("-inf")
+    def expire(self, refused: Identity) -> bool:
+        """Have the file read again, unless it was since."""
+        if refused is self._identity:
+            self._read_at = float("-inf")
         return True
 
 

@@ -48,6 +48,7 @@ class Plugin:
         self._clock = clock
         self._identity: Identity | None = None
         self._valid_until = float("-inf")
+        self._asking: asyncio.Future[None] | None = None
 
     async def identity(self) -> Identity:
         """Return what the plug-in gave, asking it if that is about to expire.
@@ -57,19 +58,35 @@ class Plugin:
         NoConfig
             If the plug-in fails.
         """
-        if self._identity is None or self._clock() >= self._valid_until:
-            configuration, expiry = await _ask(self._source, self._context)
-            self._identity = _identity(configuration, self._context)
-            self._valid_until = (
-                self._clock() + RECHECK_SECONDS
-                if expiry is None
-                else max(expiry - EXPIRY_MARGIN_SECONDS, self._clock() + 1)
-            )
+        while self._identity is None or self._clock() >= self._valid_until:
+            await self._renew()
         return self._identity
 
-    def expire(self) -> bool:
-        """Have the plug-in asked again."""
-        self._valid_until = float("-inf")
+    async def _renew(self) -> None:
+        """Ask the plug-in, once for all the requests that wait for it."""
+        if (
+            self._asking is None
+            or self._asking.done()
+            or self._asking.get_loop() != asyncio.get_running_loop()
+        ):
+            self._asking = asyncio.ensure_future(self._ask())
+            # Whoever waited may be gone by then.
+            self._asking.add_done_callback(lambda asking: asking.cancelled() or asking.exception())
+        await asyncio.shield(self._asking)
+
+    async def _ask(self) -> None:
+        configuration, expiry = await _ask(self._source, self._context)
+        self._identity = _identity(configuration, self._context)
+        self._valid_until = (
+            self._clock() + RECHECK_SECONDS
+            if expiry is None
+            else max(expiry - EXPIRY_MARGIN_SECONDS, self._clock() + 1)
+        )
+
+    def expire(self, refused: Identity) -> bool:
+        """Have the plug-in asked again, unless it was since."""
+        if refused is self._identity:
+            self._valid_until = float("-inf")
         return True
 
 

@@ -103,7 +103,7 @@ class Reflector:
         self._version = None
         while True:
             try:
-                if self._version is None or time.monotonic() - self._listed >= self._relist:
+                if self._version is None or self._is_silent() or self._is_old():
                     await self._list()
                 if await self._watch():
                     continue
@@ -153,9 +153,14 @@ class Reflector:
                 if event["type"] != "BOOKMARK":
                     useful = True
                     self._apply(event)
-        if time.monotonic() - self.last_contact >= self._silence:
-            self._version = None
         return useful or time.monotonic() - started >= SHORT_WATCH_SECONDS
+
+    def _is_silent(self) -> bool:
+        # The connection's own clock, which ends a silent watch, was set a little before ours.
+        return time.monotonic() - self.last_contact >= 0.9 * self._silence
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._listed >= self._relist
 
     def _watch_seconds(self) -> float:
         """Return for how long to watch; drawn anew, so that many watches do not end together."""

@@ -24,8 +24,8 @@ from dask_gpu_k8s.kube.urls import Param, Selector
 WATCH_SECONDS = (240.0, 480.0)
 """How long the server is asked to keep a watch open: drawn anew, so that many do not end together."""
 
-SILENCE_SECONDS = 90.0
-"""A server sends a bookmark about every minute; a watch silent for longer may be dead, and is opened anew.
+SILENCE_SECONDS = 75.0
+"""A server sends a bookmark about every minute; a watch silent for longer may be dead, and is given up.
 
 It need not be dead: a server sends none for a kind of which it has never seen an object.
 """

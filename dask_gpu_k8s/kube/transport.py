@@ -14,6 +14,7 @@ from yarl import URL
 
 from dask_gpu_k8s.kube import session as sessions
 from dask_gpu_k8s.kube.config import Connection
+from dask_gpu_k8s.kube.credentials import Identity
 from dask_gpu_k8s.kube.errors import ApiError, KubeError, Unreachable, api_error
 from dask_gpu_k8s.kube.sockets import Leftovers
 
@@ -109,11 +110,13 @@ class Transport:
             As for `exchange`.
         """
         with network_errors(request):
-            response = await self._send(method, path, headers or {}, data, timeout)
-            if response.status == 401 and self._connection.credentials.expire():
+            identity = await self._identity()
+            response = await self._send(method, path, identity, headers or {}, data, timeout)
+            if response.status == 401 and self._connection.credentials.expire(identity):
                 # Nothing was done yet, so this may be asked again whatever the verb.
                 response.release()
-                response = await self._send(method, path, headers or {}, data, timeout)
+                identity = await self._identity()
+                response = await self._send(method, path, identity, headers or {}, data, timeout)
             async with response:
                 if response.status >= 400:
                     raise await _refusal(response, request)
@@ -146,11 +149,12 @@ class Transport:
             If it does not answer, or does not speak WebSocket.
         """
         with network_errors(request):
+            identity = await self._identity()
             try:
-                socket = await self._shake_hands(path, protocols)
+                socket = await self._shake_hands(path, identity, protocols)
             except aiohttp.WSServerHandshakeError as error:
-                if error.status == 401 and self._connection.credentials.expire():
-                    socket = await self._shake_hands(path, protocols)
+                if error.status == 401 and self._connection.credentials.expire(identity):
+                    socket = await self._shake_hands(path, await self._identity(), protocols)
                 else:
                     raise await self._why_refused(path, request, error.status) from error
         if socket.protocol is None:
@@ -162,12 +166,12 @@ class Transport:
         return socket
 
     async def _shake_hands(
-        self, path: str, protocols: Sequence[str]
+        self, path: str, identity: Identity, protocols: Sequence[str]
     ) -> aiohttp.ClientWebSocketResponse[bool]:
         return await self._session.ws_connect(
             self._url(path),
             protocols=protocols,
-            headers=await self._identify({}),
+            headers=self._headers(identity),
             proxy=self._proxy,
             server_hostname=self._connection.tls_server_name,
             max_msg_size=0,
@@ -190,6 +194,7 @@ class Transport:
         self,
         method: str,
         path: str,
+        identity: Identity,
         headers: Mapping[str, str],
         data: bytes | None,
         timeout: aiohttp.ClientTimeout | None,
@@ -198,7 +203,7 @@ class Transport:
         return await self._session.request(
             method,
             self._url(path),
-            headers=await self._identify(headers),
+            headers=self._headers(identity, headers),
             data=data,
             proxy=self._proxy,
             server_hostname=self._connection.tls_server_name,
@@ -209,12 +214,15 @@ class Transport:
     def _url(self, path: str) -> URL:
         return URL(self._connection.server + path, encoded=True)
 
-    async def _identify(self, headers: Mapping[str, str]) -> dict[str, str]:
+    async def _identity(self) -> Identity:
         identity = await self._connection.credentials.identity()
         if identity.certificate is not None and identity.certificate != self._shown:
             sessions.show_certificate(self._context, identity.certificate)
             self._shown = identity.certificate
-        return {"User-Agent": self._agent, **headers, **identity.headers}
+        return identity
+
+    def _headers(self, identity: Identity, headers: Mapping[str, str] | None = None) -> dict[str, str]:
+        return {"User-Agent": self._agent, **(headers or {}), **identity.headers}
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ async def test_fixed_credentials_cannot_be_renewed():
     identity = Identity(bearer("t"))
     credentials = Fixed(identity)
     assert await credentials.identity() is identity
-    assert not credentials.expire()
+    assert not credentials.expire(identity)
 
 
 async def test_a_token_file_is_read_again_after_a_minute_or_a_refusal(tmp_path):
@@ -33,7 +33,11 @@ async def test_a_token_file_is_read_again_after_a_minute_or_a_refusal(tmp_path):
     now[0] = 60
     assert await token() == "Bearer two"
     path.write_text("three")
-    assert credentials.expire()
+    refused = await credentials.identity()
+    assert credentials.expire(refused)
+    assert await token() == "Bearer three"
+    path.write_text("four")
+    assert credentials.expire(refused), "what a slower request was refused with has been replaced since"
     assert await token() == "Bearer three"
 
 

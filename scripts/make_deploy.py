@@ -74,7 +74,12 @@ def wanted() -> dict[Path, str]:
 
 def _with_rules(page: str) -> str:
     """Put the tables of the operator's rules into the page, each between its marks."""
-    for mark, rules in (("rules", rights.OPERATOR_RULES), ("lease", rights.LEASE_RULES)):
+    tables = {
+        "rules": rights.OPERATOR_RULES,
+        "everywhere": rights.CLUSTER_RULES,
+        "lease": rights.LEASE_RULES,
+    }
+    for mark, rules in tables.items():
         rows = ["| resources | verbs | what for |", "|---|---|---|"]
         for rule in rules:
             names = ", ".join(f"`{name}`" for name in rule.resources)

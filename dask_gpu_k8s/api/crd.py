@@ -37,6 +37,9 @@ _COLUMNS: dict[Resource, list[tuple[str, str, str]]] = {
         ("Workers", "integer", ".spec.worker.replicas"),
         ("Ready", "integer", ".status.readyReplicas"),
         ("Pending", "integer", ".status.pendingReplicas"),
+        ("Unschedulable", "integer", ".status.unschedulableReplicas"),
+        ("Updated", "integer", ".status.updatedReplicas"),
+        ("Status", "string", ".status.phase"),
         _AGE,
     ],
     DASKJOB: [

@@ -153,7 +153,7 @@ def _update_strategy() -> Manifest:
                 enum=["None", "Recreate", "Rolling"],
             ),
             "maxUnavailable": _described(
-                copy.deepcopy(_INT_OR_STRING),
+                {**copy.deepcopy(_INT_OR_STRING), "pattern": r"^[0-9]+%?$"},
                 "How many workers of a group Rolling replaces at once: a number or a share such as 25% "
                 "(the default), and at least 1.",
             ),
@@ -266,11 +266,13 @@ def worker_group() -> Manifest:
         required=("cluster", "worker"),
     )
     status = _status(
-        phase=text(),
+        phase=text("Pending, Running or Suspended."),
         replicas=count("Worker Pods that exist and are to stay."),
-        desiredReplicas=count(),
-        readyReplicas=count(),
-        pendingReplicas=count(),
+        desiredReplicas=count("Workers asked for now; none while the cluster is suspended."),
+        readyReplicas=count("Workers that are ready."),
+        pendingReplicas=count("Workers asked for and not ready."),
+        unschedulableReplicas=count("Those of them whose Pods fit on no node."),
+        updatedReplicas=count("Worker Pods that are made from the present template."),
         selector=text("Label selector of the Pods."),
         counter=count("How many worker names were ever given out."),
     )

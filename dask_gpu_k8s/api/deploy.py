@@ -85,7 +85,7 @@ def make_account(it: Installation) -> Manifest:
 
 def make_cluster_rights(it: Installation) -> list[Manifest]:
     """Let the operator look after all namespaces."""
-    return _rights(it, "ClusterRole", None, it.name, rights.OPERATOR_RULES)
+    return _rights(it, "ClusterRole", None, it.name, (*rights.OPERATOR_RULES, *rights.CLUSTER_RULES))
 
 
 def make_namespace_rights(it: Installation, namespace: str) -> list[Manifest]:

@@ -15,6 +15,9 @@ from dask_gpu_k8s.api.types import Manifest
 
 __all__ = ["Explanation", "explain_group", "explain_pod"]
 
+QUOTA_EXCEEDED, CREATE_REFUSED = "QuotaExceeded", "CreateRefused"
+"""Why a group has not enough Pods, where the API server takes no more."""
+
 _MOUNTING = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 _SCALING_UP = ("TriggeredScaleUp", "Nominated")
 """What node autoscalers (Kubernetes' own, Karpenter) write on a Pod for which they are making a node."""
@@ -176,7 +179,7 @@ def explain_group(
     ready = len(explained) - len(waiting)
     counted = f"{ready} of {desired} ready"
     if refusal and len(pods) < desired:
-        reason = "QuotaExceeded" if "exceeded quota" in refusal else "CreateRefused"
+        reason = QUOTA_EXCEEDED if "exceeded quota" in refusal else CREATE_REFUSED
         return Explanation("failing", reason, f"{counted}; no more Pods may be made: {refusal}")
     if ready >= desired:
         return Explanation("ready", "Ready", counted)

@@ -30,6 +30,12 @@ WORKER_COMMAND = "dask.org/worker-command"
 RENEW = "kubernetes.dask.org/renew-certificates"
 """Annotation on a secured DaskCluster; each new value makes the operator renew its certificates once."""
 
+FAILURES = "kubernetes.dask.org/failures"
+"""Annotation on a worker Pod: how many in a row ended badly before it, each in the place of the last."""
+
+SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+"""Annotation by which Kubernetes' cluster autoscaler knows whether a Pod may go with its node."""
+
 
 def of_cluster(cluster: str) -> dict[str, str]:
     """Labels that everything of a cluster carries."""

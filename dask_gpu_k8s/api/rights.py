@@ -16,6 +16,7 @@ from dask_gpu_k8s.api.resources import (
     GROUP,
     LEASE,
     NETWORKPOLICY,
+    NODE,
     POD,
     SECRET,
     SERVICE,
@@ -138,7 +139,17 @@ OPERATOR_RULES = (
     ),
     Rule(EVENT.group, (EVENT.plural,), ("create",), "Tells what happened, for kubectl describe."),
 )
-"""All that the operator does. In a Role of each namespace, or in a ClusterRole for all of them."""
+"""What the operator does in a namespace. In a Role of each, or in a ClusterRole for all of them."""
+
+CLUSTER_RULES = (
+    Rule(
+        NODE.group,
+        (NODE.plural,),
+        ("list", "watch"),
+        "Learns at once that a node has gone silent. In one namespace it learns so from the Pods.",
+    ),
+)
+"""What only an operator for all namespaces may do beside that: it is about no namespace."""
 
 LEASE_RULES = (
     Rule(

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Iterator
 
-from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKWORKERGROUP, POD, Resource
+from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKWORKERGROUP, NODE, POD, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.client import KubeClient
@@ -19,6 +19,7 @@ from dask_gpu_k8s.operator.engine.duties import duties
 from dask_gpu_k8s.operator.engine.executor import Executor
 from dask_gpu_k8s.operator.engine.expectations import Expectations
 from dask_gpu_k8s.operator.engine.facts import Key
+from dask_gpu_k8s.operator.engine.nodes import Nodes, has_changed
 from dask_gpu_k8s.operator.engine.queue import LOW, WorkQueue
 from dask_gpu_k8s.operator.engine.refusals import Refusals
 from dask_gpu_k8s.operator.engine.reporter import Reporter
@@ -76,6 +77,7 @@ class Operator:
                 self._schedulers,
                 self._expectations,
                 self._refused,
+                Nodes(self.following.nodes),
                 home=kube.namespace if in_cluster() else "",
             ),
             Executor(kube, self._schedulers, self._expectations),
@@ -161,6 +163,13 @@ class Operator:
 
     def _keys(self, resource: Resource, old: Manifest | None, new: Manifest | None) -> Iterator[Key]:
         """Return the keys of all that may have to do with a change."""
+        if resource == NODE:
+            pods = (
+                self._cache.pods_on((new or old or {})["metadata"]["name"]) if has_changed(old, new) else ()
+            )
+            for pod in pods:
+                yield from concerned(POD, pod)
+            return
         for obj in (old, new):
             yield from concerned(resource, obj) if obj else ()
         yield from duties(resource, old, new)

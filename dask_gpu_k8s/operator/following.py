@@ -12,6 +12,7 @@ from dask_gpu_k8s.api.resources import (
     BUDGET,
     DASK_RESOURCES,
     NETWORKPOLICY,
+    NODE,
     POD,
     SERVICE,
     Resource,
@@ -19,6 +20,7 @@ from dask_gpu_k8s.api.resources import (
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import ALL_NAMESPACES, KubeClient
 from dask_gpu_k8s.kube.reflector import Reflector
+from dask_gpu_k8s.operator.engine.nodes import trim_node
 from dask_gpu_k8s.operator.engine.trim import trim
 from dask_gpu_k8s.operator.settings import Settings
 
@@ -41,6 +43,9 @@ class Following:
     ----------
     reflectors : dict
         By kind and namespace.
+    nodes : Reflector, optional
+        Only in an operator for all namespaces, which may read them. Nothing waits for it: should it not be
+        let, the operator does without.
     """
 
     def __init__(self, kube: KubeClient, settings: Settings, on_change: OnChange) -> None:
@@ -51,6 +56,7 @@ class Following:
             for namespace in settings.namespaces or (ALL_NAMESPACES,)
             for resource in FOLLOWED
         }
+        self.nodes = None if settings.namespaces else _node_reflector(kube, settings, on_change)
 
     def __iter__(self) -> Iterator[tuple[Resource, Manifest]]:
         for (resource, _), reflector in self.reflectors.items():
@@ -63,6 +69,8 @@ class Following:
             self._again.clear()
             tasks = [asyncio.ensure_future(reflector.run()) for reflector in self.reflectors.values()]
             tasks.append(asyncio.ensure_future(_until(self._again)))
+            if self.nodes is not None:
+                tasks.append(asyncio.ensure_future(self.nodes.run()))
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -111,6 +119,18 @@ def _reflector(
     )
     if resource == POD:
         reflector.store.trim = trim
+    return reflector
+
+
+def _node_reflector(kube: KubeClient, settings: Settings, on_change: OnChange) -> Reflector:
+    reflector = Reflector(
+        kube,
+        NODE,
+        on_change=lambda old, new: on_change(NODE, old, new),
+        silence_seconds=settings.watch_silence,
+        relist_seconds=settings.relist,
+    )
+    reflector.store.trim = trim_node
     return reflector
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dask_gpu_k8s.api import labels, rights
+from dask_gpu_k8s.api import rights
 from dask_gpu_k8s.api.resources import DASKWORKERGROUP, POD
-from dask_gpu_k8s.operator.engine.actions import Action, Create, Delete, Outcome, Patch, Retire
+from dask_gpu_k8s.operator.engine.actions import Action, Create, Delete, Outcome, Patch, Retire, is_mark
 from dask_gpu_k8s.operator.prometheus import Counter, Family, Gauge, Histogram, render
 
 RUN_BUCKETS = (0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 120.0)
@@ -116,7 +116,4 @@ def _scaling(action: Action) -> str | None:
         return CREATE
     if isinstance(action, Delete) and action.resource == POD:
         return DELETE
-    if isinstance(action, Patch) and action.resource == POD:
-        marks = (action.patch.get("metadata") or {}).get("annotations") or {}
-        return RETIRE if labels.RETIRE in marks else None
-    return None
+    return RETIRE if is_mark(action) else None

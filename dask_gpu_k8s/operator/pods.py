@@ -39,7 +39,7 @@ def is_ready(pod: Manifest) -> bool:
 
 
 def has_started(pod: Manifest) -> bool:
-    """Say whether any of its containers has ever run, so that there may be work in it."""
+    """Say whether any of its containers has ever run."""
     return any(
         (status.get("state") or {}).get("running")
         or (status.get("state") or {}).get("terminated")
@@ -47,6 +47,11 @@ def has_started(pod: Manifest) -> bool:
         or status.get("restartCount")
         for status in _containers(pod)
     )
+
+
+def is_running(pod: Manifest) -> bool:
+    """Say whether any of its containers runs now, so that there may be work in it."""
+    return any((status.get("state") or {}).get("running") for status in _containers(pod))
 
 
 def container_restarts(pod: Manifest, container: str) -> int:

@@ -5,17 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from dask_gpu_k8s.api.resources import SECRET, Resource
+from dask_gpu_k8s.api import labels
+from dask_gpu_k8s.api.resources import POD, SECRET, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import SchedulerAt
 
 
 @dataclass(frozen=True)
 class Create:
-    """Create an object. One of that name with the same controlling owner counts as created."""
+    """Create an object. One of that name with the same controlling owner counts as created.
+
+    Attributes
+    ----------
+    undo : Patch, optional
+        What is sent if the API server refuses the object, to take back what was done for it.
+    """
 
     resource: Resource
     body: Manifest
+    undo: Patch | None = None
 
     def __str__(self) -> str:
         return f"create {self.resource.singular} {self.body['metadata']['name']}"
@@ -23,12 +31,19 @@ class Create:
 
 @dataclass(frozen=True)
 class Patch:
-    """Merge-patch an object; with ``metadata.resourceVersion`` in the patch only if it is unchanged."""
+    """Patch an object.
+
+    Attributes
+    ----------
+    patch : dict or list of dict
+        A merge patch, which with ``metadata.resourceVersion`` in it takes effect only if the object is
+        unchanged; or a JSON patch.
+    """
 
     resource: Resource
     namespace: str
     name: str
-    patch: Manifest
+    patch: Manifest | list[Manifest]
     sub: str | None = None
 
     def __str__(self) -> str:
@@ -80,6 +95,8 @@ class Retire:
     pods : tuple of LeavingPod
     forced : frozenset of str
         Names of those Pods that go even if nobody can take their data.
+    hurried : frozenset of str
+        Names of those that no longer wait for the tasks that they are at.
     leaving : frozenset of str
         Addresses of other workers of the cluster that are to go.
     ending : frozenset of str
@@ -89,6 +106,7 @@ class Retire:
     scheduler: SchedulerAt
     pods: tuple[LeavingPod, ...]
     forced: frozenset[str] = frozenset()
+    hurried: frozenset[str] = frozenset()
     leaving: frozenset[str] = frozenset()
     ending: frozenset[str] = frozenset()
 
@@ -209,6 +227,13 @@ class Conclusion:
     notes: tuple[Note, ...] = field(default=())
     wake_after: float | None = None
     version: str | None = None
+
+
+def is_mark(action: Action) -> bool:
+    """Say whether an action marks a worker Pod that is to go."""
+    if not isinstance(action, Patch) or action.resource != POD or isinstance(action.patch, list):
+        return False
+    return labels.RETIRE in ((action.patch.get("metadata") or {}).get("annotations") or {})
 
 
 def refusals(outcomes: list[Outcome]) -> list[Outcome]:

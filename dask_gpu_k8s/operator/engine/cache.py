@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKWORKERGROUP, POD, Resource
@@ -14,6 +15,7 @@ from dask_gpu_k8s.kube.store import Store
 from dask_gpu_k8s.operator.engine.demand import Demand
 from dask_gpu_k8s.operator.engine.expectations import Expectations
 from dask_gpu_k8s.operator.engine.facts import GroupPods, Key, SchedulerAt, WorkerFacts
+from dask_gpu_k8s.operator.engine.nodes import Nodes
 from dask_gpu_k8s.operator.engine.refusals import Refusals
 from dask_gpu_k8s.operator.engine.wishes import Wishes
 from dask_gpu_k8s.operator.schedulers.api import SchedulerApi
@@ -40,6 +42,12 @@ class StoreCache:
         """Return the objects in a namespace that name `uid` as an owner."""
         store = self._store(resource, namespace)
         return store.by_owner(uid) if store else ()
+
+    def pods_on(self, node: str) -> Iterator[Manifest]:
+        """Go through our Pods of all namespaces that are on a node; so seldom that it needs no index."""
+        for (resource, _), store in self._stores.items():
+            if resource == POD:
+                yield from (pod for pod in store if pod["spec"].get("nodeName") == node)
 
     def workers_of(self, namespace: str, cluster: str) -> Sequence[Manifest]:
         """Return the worker Pods of all groups of a cluster."""
@@ -73,6 +81,7 @@ class LiveWorld:
     schedulers : SchedulerApi
     expectations : Expectations
     refused : Refusals
+    nodes : Nodes
     clock : callable, optional
         Monotonic time in seconds.
     home : str, optional
@@ -86,6 +95,7 @@ class LiveWorld:
         schedulers: SchedulerApi,
         expectations: Expectations,
         refused: Refusals,
+        nodes: Nodes,
         clock: Callable[[], float] = time.monotonic,
         home: str = "",
     ) -> None:
@@ -97,6 +107,7 @@ class LiveWorld:
         self._expectations = expectations
         self._refused = refused
         self._clock = clock
+        self.node = nodes.get
 
     def cooling(self, key: Key, resource: Manifest) -> float:
         """Return for how many more seconds nothing refused is asked again."""
@@ -108,6 +119,10 @@ class LiveWorld:
             return await self._kube.get(resource, name, namespace)
         except NotFound:
             return None
+
+    def now(self) -> datetime:
+        """Return the time of day in UTC."""
+        return datetime.now(timezone.utc)
 
     async def group_pods(self, key: Key, group: Manifest) -> GroupPods:
         """Return the worker Pods of a group; from the API server itself if the cache is overdue."""

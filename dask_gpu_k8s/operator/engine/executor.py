@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Protocol
 
-from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import (
@@ -34,9 +33,11 @@ from dask_gpu_k8s.operator.engine.actions import (
     Patch,
     Plan,
     Retire,
+    is_mark,
 )
 from dask_gpu_k8s.operator.engine.expectations import Expectation, Expectations
 from dask_gpu_k8s.operator.engine.facts import Key, SchedulerAt, SchedulerUnreachable
+from dask_gpu_k8s.operator.engine.refusals import NAMESPACE_TERMINATING
 from dask_gpu_k8s.operator.pods import controller, is_terminating
 from dask_gpu_k8s.operator.schedulers.api import RetireAnswer
 from dask_gpu_k8s.operator.security.secrets import write_secret
@@ -48,6 +49,9 @@ UNANSWERED = "Unanswered"
 
 AT_ONCE = 25
 """Actions of one plan that are under way at the same time: half of what a client may ask at once."""
+
+NOT_YET_MAPPED = "cannot find RESTMapping"
+"""What OwnerReferencesPermissionEnforcement says, with a 403, while it has not heard of a new definition."""
 
 
 class Retirer(Protocol):
@@ -130,6 +134,8 @@ class Executor:
         elif expectation and outcome.state == "failed" and outcome.reason != UNANSWERED:
             # What got no answer at all may still take effect, so that is waited for a while.
             self._expectations.doubt(expectation)
+        if outcome.state == "refused" and isinstance(action, Create) and action.undo:
+            await self._attempt(action.undo)
         return [outcome]
 
     async def _attempt(self, action: Create | Patch | Delete | Issue) -> Outcome:
@@ -149,7 +155,7 @@ class Executor:
         except PASSING as error:
             return Outcome(action, "failed", error.reason, str(error))
         except ApiError as error:
-            return Outcome(action, "refused", error.reason or type(error).__name__, error.message)
+            return _refused(action, error)
         except KubeError as error:
             return Outcome(action, "failed", UNANSWERED, str(error))
 
@@ -179,7 +185,12 @@ class Executor:
     async def _patch(self, action: Patch) -> Outcome:
         try:
             await self._kube.patch(
-                action.resource, action.name, action.patch, action.namespace, sub=action.sub
+                action.resource,
+                action.name,
+                action.patch,
+                action.namespace,
+                sub=action.sub,
+                kind="json" if isinstance(action.patch, list) else "merge",
             )
         except NotFound as error:
             return Outcome(action, "again", error.reason, error.message)
@@ -208,9 +219,7 @@ class Executor:
             )
         except SchedulerUnreachable as error:
             return [Outcome(action, "failed", "SchedulerUnreachable", str(error))]
-        free = [pod for pod in action.pods if answer.retired.issuperset(pod.addresses)]
-        moving = [pod for pod in action.pods if answer.moving.intersection(pod.addresses)]
-        left = [pod for pod in action.pods if pod not in free and pod not in moving]
+        free, moving, left = _sort(action, answer)
         lost = [pod for pod in left if pod.name in action.forced]
         deletes = [_delete_of(pod, action) for pod in (*free, *lost)]
         outcomes = await asyncio.gather(*(self._do(key, delete) for delete in deletes))
@@ -226,6 +235,22 @@ class Executor:
         ]
 
 
+def _sort(action: Retire, answer: RetireAnswer) -> tuple[list[LeavingPod], ...]:
+    """Sort leaving Pods by what became of their workers: free to go, still moving data or at work, stuck."""
+    free, moving, left = [], [], []
+    for pod in action.pods:
+        in_a_hurry = pod.name in action.hurried
+        ready = answer.retired | answer.busy if in_a_hurry else answer.retired
+        under_way = answer.moving if in_a_hurry else answer.moving | answer.busy
+        if ready.issuperset(pod.addresses):
+            free.append(pod)
+        elif under_way.intersection(pod.addresses):
+            moving.append(pod)
+        else:
+            left.append(pod)
+    return free, moving, left
+
+
 def _delete_of(pod: LeavingPod, action: Retire) -> Delete:
     return Delete(POD, action.scheduler.namespace, pod.name, pod.uid)
 
@@ -238,9 +263,18 @@ def _expectation(action: Create | Patch | Delete | Issue) -> Expectation | None:
         return Expectation("create", meta["namespace"], meta["name"])
     if isinstance(action, Delete):
         return Expectation("delete", action.namespace, action.name)
-    if labels.RETIRE in ((action.patch.get("metadata") or {}).get("annotations") or {}):
+    if is_mark(action):
         return Expectation("mark", action.namespace, action.name)
     return None
+
+
+def _refused(action: Action, error: ApiError) -> Outcome:
+    if NOT_YET_MAPPED in error.message:
+        return Outcome(action, "failed", error.reason, str(error))
+    causes = error.details.get("causes") or ()
+    if any(cause.get("reason") == NAMESPACE_TERMINATING for cause in causes):
+        return Outcome(action, "refused", NAMESPACE_TERMINATING, "The namespace is being deleted.")
+    return Outcome(action, "refused", error.reason or type(error).__name__, error.message)
 
 
 def describe(plan: Plan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from dask_gpu_k8s.api.resources import Resource
@@ -67,6 +68,10 @@ class WorkerFacts:
         Tasks that it ran or had been given to run then.
     running : bool
         Whether it takes tasks and data: neither paused nor on its way out.
+    executing : int
+        Tasks that it ran at its last heartbeat.
+    last_seen : float
+        When that was, by the scheduler's clock.
     """
 
     name: str
@@ -74,6 +79,24 @@ class WorkerFacts:
     nbytes: int
     tasks: int
     running: bool
+    executing: int = 0
+    last_seen: float = 0.0
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What is known of a node.
+
+    Attributes
+    ----------
+    ready : bool
+        Whether its kubelet is heard of and well.
+    since : datetime, optional
+        Since when; ``None`` if there is no such node any more.
+    """
+
+    ready: bool
+    since: datetime | None
 
 
 class SchedulerUnreachable(Exception):
@@ -150,6 +173,12 @@ class World(Protocol):
 
     async def look(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """Ask the API server itself for an object: where a cache from the past would mislead for good."""
+
+    def now(self) -> datetime:
+        """Return the time of day in UTC, as the API server's own stamps are."""
+
+    def node(self, name: str) -> NodeFacts | None:
+        """Return what is known of a node; ``None`` if nodes may not be read."""
 
     async def group_pods(self, key: Key, group: Manifest) -> GroupPods:
         """Return the worker Pods of a group."""

@@ -14,6 +14,9 @@ RETRY_REFUSED = 30.0
 INVALID = "Invalid"
 """Reason of a condition that says: what this spec asks for is not valid. Only another spec helps."""
 
+NAMESPACE_TERMINATING = "NamespaceTerminating"
+"""Reason where there is nothing to be made because the namespace is being deleted, which is no trouble."""
+
 
 def is_refused_for_good(resource: Manifest) -> bool:
     """Say whether the API server has found invalid what this generation of a spec asks for."""

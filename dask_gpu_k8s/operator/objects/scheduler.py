@@ -17,13 +17,13 @@ def make_scheduler_pod(cluster: Manifest) -> Manifest:
     """Make the Pod of a cluster's scheduler."""
     name = cluster["metadata"]["name"]
     role = cluster["spec"]["scheduler"]
-    made = {
-        **identity(POD),
-        "metadata": make_metadata(
-            names.scheduler(name), cluster, DASKCLUSTER, role.get("metadata"), fixed=labels.of_scheduler(name)
-        ),
-        "spec": secure(cluster, with_preload(make_pod_spec(role["spec"])), SCHEDULER_VARIABLES),
-    }
+    metadata = make_metadata(
+        names.scheduler(name), cluster, DASKCLUSTER, role.get("metadata"), fixed=labels.of_scheduler(name)
+    )
+    # The whole cluster's work depends on it: no autoscaler shall move it to save a node.
+    metadata["annotations"] = {labels.SAFE_TO_EVICT: "false", **metadata["annotations"]}
+    spec = secure(cluster, with_preload(make_pod_spec(role["spec"])), SCHEDULER_VARIABLES)
+    made = {**identity(POD), "metadata": metadata, "spec": spec}
     return marked_with(made, fingerprint(role["spec"], role.get("metadata") or {}, *security_mark(cluster)))
 
 

@@ -9,6 +9,9 @@ and to a scheduler a copy there is as good as any other. Two things follow (seen
 - If a worker retires while one that retired before it is still registered, its copies may be dropped in
   favour of those that are about to vanish. So a retirement begins only when all who retired before are
   gone.
+
+Nor does a scheduler wait for the tasks that a retiring worker is at (it gives it no more): were the worker to
+go, they would be begun again elsewhere. So it is said apart who is still at work.
 """
 
 from __future__ import annotations
@@ -28,6 +31,9 @@ from dask_gpu_k8s.operator.schedulers.link import SchedulerLink
 BUSY_STATES = ("executing", "long-running", "ready", "constrained", "waiting", "resumed")
 """States in which a worker counts a task that it has been given to run."""
 
+RUNNING_STATES = ("executing", "long-running")
+"""Those of them in which it runs."""
+
 
 @dataclass(frozen=True)
 class RetireAnswer:
@@ -41,11 +47,14 @@ class RetireAnswer:
         They have results that no other worker can take.
     moving : frozenset of str
         It is not over: ask again.
+    busy : frozenset of str
+        Like retired ones, but they are still at tasks whose results will have to move as well.
     """
 
     retired: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
     moving: frozenset[str] = frozenset()
+    busy: frozenset[str] = frozenset()
 
 
 class SchedulerApi:
@@ -65,6 +74,7 @@ class SchedulerApi:
         self._moves: dict[tuple[str, str], asyncio.Task[frozenset[str]]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._retired: dict[str, frozenset[str]] = {}
+        self._last_heard: dict[tuple[str, str], float] = {}
 
     async def workers(self, scheduler: SchedulerAt) -> Mapping[str, WorkerFacts]:
         """Ask for the workers, by address.
@@ -130,13 +140,15 @@ class SchedulerApi:
                 return RetireAnswer(moving=wanted)
             answer = await self._move(scheduler, wanted)
             safe = await self._safe(scheduler, answer.retired, wanted.union(leaving))
-            self._retired[scheduler.uid] = gone_soon | safe
-            return RetireAnswer(safe, answer.kept, answer.moving | (answer.retired - safe))
+            busy = await self._busy(scheduler, safe)
+            self._retired[scheduler.uid] = gone_soon | (safe - busy)
+            return RetireAnswer(safe - busy, answer.kept, answer.moving | (answer.retired - safe), busy)
 
     def forget(self, scheduler_uid: str) -> None:
         """Forget a scheduler that is gone."""
         self._meter.forget(scheduler_uid)
         self._retired.pop(scheduler_uid, None)
+        self._last_heard = {key: seen for key, seen in self._last_heard.items() if key[0] != scheduler_uid}
         self._locks.pop(scheduler_uid, None)
         self._link.forget(scheduler_uid)
 
@@ -183,6 +195,28 @@ class SchedulerApi:
         stay = {key for key, workers in holders.items() if not leaving.issuperset(workers)}
         return frozenset(address for address in addresses if stay.issuperset(results.get(address, ())))
 
+    async def _busy(self, scheduler: SchedulerAt, addresses: frozenset[str]) -> frozenset[str]:
+        """Return those of the retired workers that still run a task.
+
+        What a scheduler has given to a worker may be running or queued there, and a retired worker begins
+        nothing any more. Which it is, only the worker knows: it says so with its next heartbeat.
+        """
+        if not addresses:
+            return addresses
+        given = await self._ask(scheduler, "processing", workers=sorted(addresses))
+        suspects = {address for address in addresses if given.get(address)}
+        facts = await self.workers(scheduler) if suspects else {}
+        return frozenset(
+            address
+            for address in suspects & set(facts)
+            if facts[address].executing or not self._has_spoken(scheduler.uid, address, facts[address])
+        )
+
+    def _has_spoken(self, scheduler_uid: str, address: str, worker: WorkerFacts) -> bool:
+        """Say whether a worker was heard of since it was first asked about."""
+        first = self._last_heard.setdefault((scheduler_uid, address), worker.last_seen)
+        return worker.last_seen > first
+
     async def _ask(self, scheduler: SchedulerAt, op: str, **arguments: Any) -> Any:
         async with self._link.reach(scheduler) as connection:
             return await self._link.in_time(connection.call(op, **arguments))
@@ -197,4 +231,6 @@ def _facts(worker: Mapping[str, Any]) -> WorkerFacts:
         nbytes=int(metrics.get("managed_bytes") or 0),
         tasks=sum(int(counts.get(state) or 0) for state in BUSY_STATES),
         running=worker.get("status") == "running",
+        executing=sum(int(counts.get(state) or 0) for state in RUNNING_STATES),
+        last_seen=float(worker.get("last_seen") or 0.0),
     )

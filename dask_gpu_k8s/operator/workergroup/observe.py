@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from dask_gpu_k8s.api import names
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD
@@ -12,8 +13,10 @@ from dask_gpu_k8s.operator.autoscalers import as_wanted, server_of
 from dask_gpu_k8s.operator.engine.facts import Key, SchedulerAt, SchedulerUnreachable, WorkerFacts, World
 from dask_gpu_k8s.operator.objects.containers import comm_port_of
 from dask_gpu_k8s.operator.objects.security import secret_of
-from dask_gpu_k8s.operator.objects.workers import replicas_of
-from dask_gpu_k8s.operator.pods import has_started, is_finished, is_marked, is_owned_by, is_terminating
+from dask_gpu_k8s.operator.objects.workers import replicas_of, template_mark
+from dask_gpu_k8s.operator.pods import is_finished, is_marked, is_owned_by, is_running, is_terminating
+from dask_gpu_k8s.operator.workergroup.lost import find_lost
+from dask_gpu_k8s.operator.workergroup.rollout import due, is_outdated, strategy_of
 from dask_gpu_k8s.operator.workergroup.victims import Candidate, match
 
 
@@ -28,6 +31,10 @@ class Observed:
         ``None`` if there is none of that name, or it is being deleted.
     candidates : tuple of Candidate
         Its Pods, with their workers if the scheduler was asked.
+    lost : frozenset of str
+        Names of those that are there but lost.
+    losing : float, optional
+        Seconds until another one has to be taken for lost, unless it recovers.
     settled : bool
         ``False`` while the cache does not yet show our own last changes.
     scheduler : SchedulerAt, optional
@@ -47,6 +54,8 @@ class Observed:
     group: Manifest
     cluster: Manifest | None = None
     candidates: tuple[Candidate, ...] = ()
+    lost: frozenset[str] = frozenset()
+    losing: float | None = None
     settled: bool = True
     scheduler: SchedulerAt | None = None
     workers: Mapping[str, WorkerFacts] | None = None
@@ -58,31 +67,61 @@ class Observed:
     @property
     def must_empty(self) -> bool:
         """Whether a person wants no workers at all, whatever becomes of results. No autoscaler wants that."""
-        return replicas_of(self.group) == 0 and not self.autoscaled
+        return self.is_paused or (replicas_of(self.group) == 0 and not self.autoscaled)
 
     @property
+    def is_suspended(self) -> bool:
+        """Whether the whole cluster is to have no Pod."""
+        return bool(self.cluster and self.cluster["spec"].get("suspend"))
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the cluster's groups are to have no workers for now."""
+        spec = self.cluster["spec"] if self.cluster else {}
+        return bool(spec.get("suspend") or spec.get("suspendWorkers"))
+
+    @property
+    def desired(self) -> int:
+        """How many workers there are to be now."""
+        return 0 if self.is_paused else replicas_of(self.group)
+
+    @cached_property
+    def mark(self) -> str:
+        """The mark of the group's present template."""
+        return template_mark(self.cluster, self.group) if self.cluster else ""
+
+    @cached_property
     def present(self) -> list[Candidate]:
         """The Pods that nobody has deleted yet."""
         return [candidate for candidate in self.candidates if not is_terminating(candidate.pod)]
 
-    @property
+    @cached_property
     def finished(self) -> list[Candidate]:
         """Those that have ended."""
         return [candidate for candidate in self.present if is_finished(candidate.pod)]
 
-    @property
+    @cached_property
     def leaving(self) -> list[Candidate]:
         """Those that are to go."""
         return [each for each in self.present if is_marked(each.pod) and not is_finished(each.pod)]
 
-    @property
+    @cached_property
     def counted(self) -> list[Candidate]:
         """Those that count as the group's workers."""
-        return [each for each in self.present if not is_marked(each.pod) and not is_finished(each.pod)]
+        return [
+            each
+            for each in self.present
+            if not is_marked(each.pod) and not is_finished(each.pod) and each.name not in self.lost
+        ]
+
+    @cached_property
+    def outdated(self) -> frozenset[str]:
+        """Names of those that were made from another template."""
+        return frozenset(each.name for each in self.counted if is_outdated(each.pod, self.mark))
 
 
 async def observe(key: Key, world: World) -> Observed | None:
-    """Look at a group; ask its scheduler only if started workers have to go."""
+    """Look at a group; ask its scheduler only if running workers have to go."""
     group = world.cache.get(DASKWORKERGROUP, key.namespace, key.name)
     if group is None:
         return None
@@ -91,10 +130,13 @@ async def observe(key: Key, world: World) -> Observed | None:
         return Observed(group)
     autoscaler = server_of(group, world.cache.autoscalers_of(key.namespace, group["spec"]["cluster"]))
     found = await world.group_pods(key, group)
+    lost, losing = find_lost(found.pods, world.node, world.now())
     seen = Observed(
         as_wanted(group, autoscaler),
         cluster,
         tuple(match(found.pods, {})),
+        lost=lost,
+        losing=losing,
         settled=found.settled,
         scheduler=scheduler_at(cluster, world),
         cooling=world.cooling(key, group),
@@ -102,21 +144,25 @@ async def observe(key: Key, world: World) -> Observed | None:
     )
     if not found.settled or not _needs_scheduler(seen):
         return seen
+    return await _with_workers(seen, cluster, world)
+
+
+async def _with_workers(seen: Observed, cluster: Manifest, world: World) -> Observed:
     if seen.scheduler is None:
         return replace(seen, unreachable="its Pod is not running")
     try:
         workers = await world.workers(seen.scheduler)
     except SchedulerUnreachable as error:
         return replace(seen, unreachable=str(error))
-    uid = group["metadata"]["uid"]
+    meta = seen.group["metadata"]
     others = [
         pod
-        for pod in world.cache.workers_of(key.namespace, cluster["metadata"]["name"])
-        if (is_marked(pod) or is_terminating(pod)) and not is_owned_by(pod, uid)
+        for pod in world.cache.workers_of(meta["namespace"], cluster["metadata"]["name"])
+        if (is_marked(pod) or is_terminating(pod)) and not is_owned_by(pod, meta["uid"])
     ]
     return replace(
         seen,
-        candidates=tuple(match(found.pods, workers)),
+        candidates=tuple(match([each.pod for each in seen.candidates], workers)),
         workers=workers,
         elsewhere=tuple(match(others, workers)),
     )
@@ -145,6 +191,12 @@ def scheduler_at(cluster: Manifest, world: World) -> SchedulerAt | None:
 
 
 def _needs_scheduler(seen: Observed) -> bool:
-    excess = len(seen.counted) - replicas_of(seen.group)
-    spare = sum(candidate.is_spare for candidate in seen.counted)
-    return excess > spare or any(has_started(candidate.pod) for candidate in seen.leaving)
+    if seen.is_suspended or seen.cluster is None:
+        return False
+    excess = len(seen.counted) - seen.desired
+    if excess > sum(candidate.is_spare for candidate in seen.counted):
+        return True
+    if any(is_running(candidate.pod) for candidate in seen.leaving):
+        return True
+    make_way = due(seen.counted, seen.mark, seen.desired, strategy_of(seen.group, seen.cluster))
+    return any(is_running(candidate.pod) for candidate in make_way)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import WorkerFacts
-from dask_gpu_k8s.operator.pods import has_started
+from dask_gpu_k8s.operator.pods import is_running
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Candidate:
 
     @property
     def is_spare(self) -> bool:
-        """Whether there can be no work in it: it never ran and nobody knows it."""
-        return not self.workers and not has_started(self.pod)
+        """Whether there can be no work in it: nothing of it runs and no scheduler knows it."""
+        return not self.workers and not is_running(self.pod)
 
     @property
     def cost(self) -> tuple[int, int]:
@@ -73,15 +73,28 @@ def match(pods: Iterable[Manifest], workers: Mapping[str, WorkerFacts]) -> list[
     return [Candidate(pod, by_name[pod["metadata"]["name"]]) for pod in pods]
 
 
-def choose(candidates: Iterable[Candidate], count: int) -> list[Candidate]:
+def choose(candidates: Iterable[Candidate], count: int, outdated: Container[str] = ()) -> list[Candidate]:
     """Choose the `count` Pods whose going costs least; of equals the youngest.
 
-    Not scheduled comes first, then not started, not registered with the scheduler, idle, and busy
-    last; among idle or busy ones, those with the least data.
+    Not scheduled comes first, then not running, not registered with the scheduler, idle, and busy
+    last; among idle or busy ones, those that have to make way for newer ones anyway, and then those
+    with the least data.
+
+    Parameters
+    ----------
+    candidates : iterable of Candidate
+    count : int
+    outdated : container of str, optional
+        Names of those made from another template than the present one.
     """
     by_name = sorted(candidates, key=lambda candidate: candidate.name)
     youngest_first = sorted(by_name, key=_created, reverse=True)
-    return sorted(youngest_first, key=lambda candidate: candidate.cost)[:count]
+
+    def cost(candidate: Candidate) -> tuple[int, bool, int]:
+        kind, nbytes = candidate.cost
+        return kind, candidate.name not in outdated, nbytes
+
+    return sorted(youngest_first, key=cost)[:count]
 
 
 def _created(candidate: Candidate) -> str:

@@ -8,9 +8,11 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 from dask_gpu_k8s.api import deploy, labels, names
+from dask_gpu_k8s.api.conditions import format_time
 from dask_gpu_k8s.api.resources import (
     BUDGET,
     DASKCLUSTER,
@@ -18,6 +20,7 @@ from dask_gpu_k8s.api.resources import (
     DASKWORKERGROUP,
     EVENT,
     NETWORKPOLICY,
+    NODE,
     POD,
     SECRET,
     SERVICE,
@@ -352,6 +355,36 @@ async def expires(stage: Stage) -> None:
     await stage.until("the cluster is gone", is_gone)
 
 
+async def starts_and_replaces(stage: Stage) -> None:
+    """The operator starts, and replaces a worker whose node goes silent."""
+    await starts(stage)
+    node = f"{stage.name}-node"
+    await stage.kube.create(NODE, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
+    try:
+        await _says(stage, node, ready=True)
+        spec = cluster_spec(stage.name, 1)
+        spec["worker"]["spec"]["nodeName"] = node
+        await stage.create(DASKCLUSTER, spec)
+        await stage.until("the worker is there", lambda: _has_workers(stage, 1))
+        # Stamps are in whole seconds, and the worker has to be older than the node's silence.
+        await asyncio.sleep(1.1)
+        await _says(stage, node, ready=False)
+        await stage.until("another worker is there", lambda: _has_workers(stage, 2), heed="cannot")
+    finally:
+        await stage.kube.delete(NODE, node)
+
+
+async def _says(stage: Stage, node: str, *, ready: bool) -> None:
+    now = format_time(datetime.now(timezone.utc))
+    condition = {"type": "Ready", "status": str(ready), "reason": "Test", "lastTransitionTime": now}
+    await stage.kube.patch(NODE, node, {"status": {"conditions": [condition]}}, sub="status")
+
+
+async def _has_workers(stage: Stage, count: int) -> bool:
+    wanted = {**labels.of_cluster(stage.name), labels.COMPONENT: labels.WORKER}
+    return len((await stage.kube.list(POD, stage.namespace, labels=wanted))["items"]) == count
+
+
 async def adopts(stage: Stage) -> None:
     """A group that somebody adds to a cluster goes when the cluster goes."""
     await comes_up(stage, workers=0)
@@ -509,6 +542,8 @@ STORIES: dict[tuple[str, str], Story] = {
     ("secrets", "get"): is_secured,
     ("secrets", "patch"): renews,
     ("events", "create"): tells,
+    ("nodes", "list"): starts_and_replaces,
+    ("nodes", "watch"): starts_and_replaces,
 }
 
 UNSEEN = {

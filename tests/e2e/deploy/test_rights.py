@@ -27,11 +27,9 @@ REVIEW = Resource(
 )  # fmt: skip
 ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{deploy.CHART}"
 Right = tuple[str, str, str]
+RULES = (*rights.OPERATOR_RULES, *rights.CLUSTER_RULES)
 ALL: list[Right] = [
-    (rule.group, resource, verb)
-    for rule in rights.OPERATOR_RULES
-    for resource in rule.resources
-    for verb in rule.verbs
+    (rule.group, resource, verb) for rule in RULES for resource in rule.resources for verb in rule.verbs
 ]
 
 
@@ -48,7 +46,7 @@ async def stage(installed: Path) -> AsyncIterator[Stage]:
         stage = Stage(kube, made["metadata"]["name"], OPERATOR_NAMESPACE)
         await stage.listen()
         yield stage
-        await set_rules(stage, rights.role_rules(rights.OPERATOR_RULES), ALL)
+        await set_rules(stage, rights.role_rules(RULES), ALL)
         if stage.restarted:
             # It began with too few rights, and may wait for a while before it tries again.
             await stories.starts(stage)

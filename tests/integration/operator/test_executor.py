@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dask_gpu_k8s.api.resources import CONFIGMAP, POD
+from dask_gpu_k8s.api.resources import CONFIGMAP, NAMESPACE, POD
 from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.errors import NotFound, ServerError, Unreachable
+from dask_gpu_k8s.kube.errors import Forbidden, NotFound, ServerError, Unreachable
 from dask_gpu_k8s.operator.engine.actions import Create, Delete, LeavingPod, Outcome, Patch, Plan, Retire
 from dask_gpu_k8s.operator.engine.executor import Executor
 from dask_gpu_k8s.operator.engine.expectations import Expectations
@@ -206,3 +206,48 @@ async def test_without_its_scheduler_no_pod_goes(kube, executor, retirer):
     outcome = await do(executor, Retire(scheduler, (pod,), frozenset({"worker"})))
     assert (outcome.state, outcome.reason) == ("failed", "SchedulerUnreachable")
     assert await kube.get(POD, "worker")
+
+
+async def test_what_was_done_for_an_object_that_is_refused_is_taken_back(kube, executor):
+    await kube.create(CONFIGMAP, a_map(kube, "counter"))
+    pod = a_pod(kube, "bad")
+    pod["spec"]["containers"] = []
+    for held, left in (("1", "0"), ("5", "5")):
+        await kube.patch(CONFIGMAP, "counter", {"data": {"n": held}})
+        undo = [
+            {"op": "test", "path": "/data/n", "value": "1"},
+            {"op": "replace", "path": "/data/n", "value": "0"},
+        ]
+        outcome = await do(executor, Create(POD, pod, Patch(CONFIGMAP, kube.namespace, "counter", undo)))
+        assert outcome.state == "refused"
+        assert (await kube.get(CONFIGMAP, "counter"))["data"]["n"] == left
+
+
+async def test_a_kind_that_the_server_has_not_heard_of_yet_is_asked_again_soon(kube, executor, monkeypatch):
+    why = "cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion x Kind Y"
+
+    async def refuse(*given: Any, **more: Any) -> Any:
+        raise Forbidden(403, "Forbidden", why, {}, "create pods")
+
+    monkeypatch.setattr(kube, "create", refuse)
+    assert (await do(executor, Create(POD, a_pod(kube, "p")))).state == "failed"
+
+
+async def test_nothing_is_reported_as_forbidden_in_a_namespace_that_is_being_deleted(kube, executor):
+    kept = a_map(kube, "kept")
+    kept["metadata"]["finalizers"] = ["example.org/wait"]
+    await kube.create(CONFIGMAP, kept)
+    await kube.delete(NAMESPACE, kube.namespace)
+    outcome = await do(executor, Create(POD, a_pod(kube, "p")))
+    assert (outcome.state, outcome.reason) == ("refused", "NamespaceTerminating")
+    assert outcome.message == "The namespace is being deleted."
+
+
+async def test_workers_that_are_still_at_tasks_stay_unless_they_are_in_a_hurry(kube, executor, retirer):
+    pods = [await leaving(kube, name, address) for name, address in (("late", "a"), ("early", "b"))]
+    retirer.answer = RetireAnswer(busy=frozenset("ab"))
+    scheduler = SchedulerAt(kube.namespace, "foo", "foo-scheduler", "u", "127.0.0.1", 1, 1)
+    retire = Retire(scheduler, tuple(pods), hurried=frozenset({"late"}))
+    first, *deleted = await act(executor, [retire])
+    assert first.moving == ("early",)
+    assert [outcome.action.name for outcome in deleted] == ["late"]

@@ -128,9 +128,10 @@ def test_the_lease_is_in_the_operators_own_namespace():
     assert (role["kind"], role["metadata"]["namespace"]) == ("Role", IT.namespace)
 
 
-def test_the_rights_are_the_same_everywhere_and_somewhere():
+def test_the_rights_are_the_same_everywhere_and_somewhere_but_for_nodes():
     everywhere, somewhere = deploy.make_cluster_rights(IT)[0], deploy.make_namespace_rights(IT, "team")[0]
-    assert everywhere["rules"] == somewhere["rules"]
+    nodes = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}
+    assert everywhere["rules"] == [*somewhere["rules"], nodes]
 
 
 def test_bindings_give_the_role_to_the_account():

@@ -85,11 +85,37 @@ def a_worker(
     pod = stored(make_worker_pod(a_cluster(), a_group(), index), f"u-{index}")
     meta = {**pod["metadata"], "creationTimestamp": created}
     if marked:
-        meta["annotations"] = {labels.RETIRE: marked}
+        meta["annotations"] = {**meta["annotations"], labels.RETIRE: marked}
     if deleted:
         meta["deletionTimestamp"] = OLD
     spec = pod["spec"] if state == "unscheduled" else {**pod["spec"], "nodeName": "n"}
     return {**pod, "metadata": meta, "spec": spec, "status": _status(index, state, created, ended)}
+
+
+def noted(pod: dict[str, Any], **conditions: str | dict[str, Any]) -> dict[str, Any]:
+    """Return a Pod with these conditions instead of its own, each a status or more than that."""
+    made = [
+        {"type": type_, **({"status": said} if isinstance(said, str) else said)}
+        for type_, said in conditions.items()
+    ]
+    return {**pod, "status": {**pod["status"], "conditions": made}}
+
+
+def annotated(pod: dict[str, Any], **annotations: str) -> dict[str, Any]:
+    """Return a Pod with more annotations of ours, e.g. ``template="old"``."""
+    ours = {f"kubernetes.dask.org/{name}": value for name, value in annotations.items()}
+    meta = pod["metadata"]
+    return {**pod, "metadata": {**meta, "annotations": {**meta["annotations"], **ours}}}
+
+
+def outdated(index: int, **more: Any) -> dict[str, Any]:
+    """Make a worker Pod from an earlier template."""
+    return annotated(a_worker(index, **more), template="an-earlier-one")
+
+
+def unready(pod: dict[str, Any]) -> dict[str, Any]:
+    """Return a Pod that runs and is not ready."""
+    return noted(pod, Ready={"status": "False", "reason": "ContainersNotReady"})
 
 
 def _status(index: int, state: str, created: str, ended: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.kube.frozen import freeze
 from dask_gpu_k8s.operator.objects.jobs import make_job_cluster, make_runner_pod
 from dask_gpu_k8s.operator.objects.scheduler import (
@@ -111,9 +112,24 @@ def test_no_mesh_label_is_forced():
 def test_annotations_that_tools_keep_on_the_parent_stay_there():
     notes = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "kopf.zalando.org/x": "y", "mine": "1"}
     cluster = with_metadata(a_cluster(), annotations=notes)
-    assert annotations_of(make_scheduler_pod(cluster)) == {"mine": "1"}
+    eviction = {labels.SAFE_TO_EVICT: "false"}
+    assert annotations_of(make_scheduler_pod(cluster)) == {**eviction, "mine": "1"}
     cluster["spec"]["scheduler"]["metadata"] = {"annotations": {"mine": "2"}}
-    assert annotations_of(make_scheduler_pod(cluster)) == {"mine": "2"}
+    assert annotations_of(make_scheduler_pod(cluster)) == {**eviction, "mine": "2"}
+
+
+def test_a_node_autoscaler_may_evict_workers_and_not_the_scheduler_unless_the_user_says_otherwise():
+    cluster = a_cluster()
+
+    def said() -> list[str]:
+        pods = (make_scheduler_pod(cluster), make_worker_pod(cluster, a_group(), 0))
+        return [pod["metadata"]["annotations"][labels.SAFE_TO_EVICT] for pod in pods]
+
+    assert said() == ["false", "true"]
+    cluster["metadata"]["annotations"] = {labels.SAFE_TO_EVICT: "false"}
+    assert said() == ["false", "false"]
+    cluster["spec"]["scheduler"]["metadata"] = {"annotations": {labels.SAFE_TO_EVICT: "true"}}
+    assert said() == ["true", "false"]
 
 
 def annotations_of(made: dict) -> dict:

@@ -66,12 +66,6 @@ def test_an_ended_pod_is_deleted_and_replaced(state):
     assert said(made) == [[("reserve", 11)], [("delete", name_of(1)), ("create", name_of(10))]]
 
 
-def test_one_that_ended_at_once_keeps_its_place_for_a_while():
-    pod = a_worker(1, state="Failed", created=ago(5), ended=ago(3))
-    made = plan(a_view([a_worker(0), pod]), NOW)
-    assert made == Plan(wake_after=7.0)
-
-
 def test_an_ended_pod_that_was_to_go_is_not_waited_for():
     pod = a_worker(2, state="Succeeded", created=ago(5), ended=ago(3), marked="scale-down")
     made = plan(a_view([a_worker(0), a_worker(1), pod]), NOW)
@@ -224,6 +218,20 @@ def test_a_group_that_somebody_else_controls_keeps_that_controller():
 
 def test_what_was_just_refused_is_not_asked_again():
     assert plan(a_view([], cooling=12.0), NOW) == Plan(wake_after=12.0)
+
+
+@pytest.mark.parametrize("reason", ["QuotaExceeded", "CreateRefused"])
+def test_row_54_after_a_refusal_one_pod_is_tried_and_its_name_is_taken_back_if_it_is_refused(reason):
+    ready = {"type": "Ready", "status": "False", "reason": reason}
+    made = plan(a_view([], 5, group=a_group(5, conditions=[ready], counter=7)), NOW)
+    assert said(made) == [[("reserve", 8)], [("create", name_of(7))]]
+    (create,) = made.stages[1]
+    assert isinstance(create, Create)
+    assert create.undo is not None
+    assert create.undo.patch == [
+        {"op": "test", "path": "/status/counter", "value": 8},
+        {"op": "replace", "path": "/status/counter", "value": 7},
+    ]
 
 
 def test_what_is_invalid_waits_for_another_spec():

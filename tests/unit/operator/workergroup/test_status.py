@@ -9,7 +9,7 @@ from dask_gpu_k8s.operator.engine.actions import Create, Outcome, Patch, Plan, R
 from dask_gpu_k8s.operator.engine.refusals import RETRY_REFUSED
 from dask_gpu_k8s.operator.workergroup.plan import RETRY_KEPT, RETRY_MOVING, plan
 from dask_gpu_k8s.operator.workergroup.status import conclude
-from tests.unit.operator.builders import NOW, SCHEDULER, a_group, a_view, a_worker, facts
+from tests.unit.operator.builders import NOW, SCHEDULER, a_group, a_view, a_worker, facts, noted
 
 
 def test_counts():
@@ -57,10 +57,32 @@ def refused(message: str, reason: str = "Forbidden") -> Outcome:
 def test_a_refusal_is_a_condition_and_an_event_and_asked_again_later():
     said = conclude(a_view([]), Plan(), [refused("exceeded quota")], NOW)
     ready = find(said.status["conditions"], "Ready")
-    assert (ready["status"], ready["reason"]) == ("False", "Forbidden")
-    assert ready["message"] == 'pods "worker" is forbidden: exceeded quota'
+    assert (ready["status"], ready["reason"]) == ("False", "QuotaExceeded")
+    assert ready["message"].endswith('pods "worker" is forbidden: exceeded quota')
     assert [note.reason for note in said.notes] == ["WorkersRefused"]
     assert said.wake_after == RETRY_REFUSED
+
+
+def test_a_namespace_that_is_being_deleted_is_no_trouble():
+    said = conclude(a_view([]), Plan(), [refused("is being deleted", "NamespaceTerminating")], NOW)
+    assert find(said.status["conditions"], "Ready")["reason"] == "NamespaceTerminating"
+    assert not said.notes
+
+
+def test_row_20_pods_that_fit_on_no_node_are_counted_and_the_schedulers_words_are_said():
+    why = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    stuck = [
+        noted(
+            a_worker(index, state="unscheduled"),
+            PodScheduled={"status": "False", "reason": "Unschedulable", "message": why},
+        )
+        for index in (1, 2)
+    ]
+    status = conclude(a_view([a_worker(0), *stuck], 4), Plan(), [], NOW).status
+    assert (status["readyReplicas"], status["pendingReplicas"], status["unschedulableReplicas"]) == (1, 3, 2)
+    ready = find(status["conditions"], "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "Unschedulable")
+    assert ready["message"] == f"1 of 4 ready; 2: fits on no node: {why}"
 
 
 def test_the_same_refusal_is_told_once():

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.types import Manifest
 
-WORKER_SPEC = ("nodeName", "hostNetwork")
+WORKER_SPEC = ("nodeName", "hostNetwork", "restartPolicy", "terminationGracePeriodSeconds")
 """Fields of a worker Pod's spec that planners read; what it was made from stands in its annotations."""
+
+CONTAINERS = ("initContainers", "containers")
+CONTAINER = ("name", "resources")
+"""Of its containers, what it takes to say that one needed more memory than it may have."""
 
 
 def trim(pod: Manifest) -> Manifest:
@@ -14,4 +18,12 @@ def trim(pod: Manifest) -> Manifest:
     if (pod["metadata"].get("labels") or {}).get(labels.COMPONENT) != labels.WORKER:
         return pod
     spec = pod["spec"]
-    return {**pod, "spec": {field: spec[field] for field in WORKER_SPEC if field in spec}}
+    kept = _only(spec, WORKER_SPEC)
+    for field in CONTAINERS:
+        if field in spec:
+            kept[field] = [_only(container, CONTAINER) for container in spec[field]]
+    return {**pod, "spec": kept}
+
+
+def _only(obj: Manifest, fields: tuple[str, ...]) -> Manifest:
+    return {field: obj[field] for field in fields if field in obj}

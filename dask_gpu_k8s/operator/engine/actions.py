@@ -78,11 +78,18 @@ class Delete:
 
 @dataclass(frozen=True)
 class LeavingPod:
-    """A worker Pod on its way out and the addresses of all its worker processes."""
+    """A worker Pod on its way out and the addresses of all its worker processes.
+
+    Attributes
+    ----------
+    lost_grace : int, optional
+        Seconds to end if it goes without having handed over its data, instead of what it says itself.
+    """
 
     name: str
     uid: str
     addresses: tuple[str, ...]
+    lost_grace: int | None = None
 
 
 @dataclass(frozen=True)

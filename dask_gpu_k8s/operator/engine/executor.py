@@ -221,7 +221,8 @@ class Executor:
             return [Outcome(action, "failed", "SchedulerUnreachable", str(error))]
         free, moving, left = _sort(action, answer)
         lost = [pod for pod in left if pod.name in action.forced]
-        deletes = [_delete_of(pod, action) for pod in (*free, *lost)]
+        deletes = [_delete_of(pod, action) for pod in free]
+        deletes += [_delete_of(pod, action, pod.lost_grace) for pod in lost]
         outcomes = await asyncio.gather(*(self._do(key, delete) for delete in deletes))
         return [
             Outcome(
@@ -251,8 +252,8 @@ def _sort(action: Retire, answer: RetireAnswer) -> tuple[list[LeavingPod], ...]:
     return free, moving, left
 
 
-def _delete_of(pod: LeavingPod, action: Retire) -> Delete:
-    return Delete(POD, action.scheduler.namespace, pod.name, pod.uid)
+def _delete_of(pod: LeavingPod, action: Retire, grace_seconds: int | None = None) -> Delete:
+    return Delete(POD, action.scheduler.namespace, pod.name, pod.uid, grace_seconds=grace_seconds)
 
 
 def _expectation(action: Create | Patch | Delete | Issue) -> Expectation | None:

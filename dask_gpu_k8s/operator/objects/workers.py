@@ -6,6 +6,7 @@ from dask_gpu_k8s.api import labels, names
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.objects.containers import make_pod_spec
+from dask_gpu_k8s.operator.objects.draining import with_drain
 from dask_gpu_k8s.operator.objects.metadata import identity, inherited, make_metadata
 from dask_gpu_k8s.operator.objects.scheduler import scheduler_address
 from dask_gpu_k8s.operator.objects.security import secure, security_mark
@@ -53,7 +54,7 @@ def make_worker_pod(cluster: Manifest, group: Manifest, index: int, *, failures:
     return {
         **identity(POD),
         "metadata": _worker_metadata(name, cluster, group, failures),
-        "spec": {"terminationGracePeriodSeconds": GRACE_SECONDS, **spec},
+        "spec": with_drain({"terminationGracePeriodSeconds": GRACE_SECONDS, **spec}),
     }
 
 

@@ -11,6 +11,7 @@ from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.actions import LeavingPod, Patch, Retire
 from dask_gpu_k8s.operator.engine.facts import SchedulerAt
+from dask_gpu_k8s.operator.objects.workers import GRACE_SECONDS
 from dask_gpu_k8s.operator.pods import is_terminating
 from dask_gpu_k8s.operator.workergroup.draft import Draft, delete_pod
 from dask_gpu_k8s.operator.workergroup.observe import Observed
@@ -82,7 +83,8 @@ def _mark(pod: Manifest, why: str, now: datetime) -> Patch:
 
 def _retire(seen: Observed, scheduler: SchedulerAt, working: list[Candidate], now: datetime) -> Retire:
     pods = tuple(
-        LeavingPod(each.name, each.pod["metadata"]["uid"], tuple(sorted(each.workers))) for each in working
+        LeavingPod(each.name, each.pod["metadata"]["uid"], tuple(sorted(each.workers)), short_grace(each.pod))
+        for each in working
     )
     overdue = frozenset(each.name for each in working if _is_overdue(seen, each.pod, now))
     ending = [each for each in (*seen.candidates, *seen.elsewhere) if is_terminating(each.pod)]
@@ -123,6 +125,12 @@ def _addresses(candidates: Iterable[Candidate]) -> frozenset[str]:
 def _is_overdue(seen: Observed, pod: Manifest, now: datetime) -> bool:
     since = marked_since(pod)
     return since is not None and now - since > timedelta(seconds=drain_timeout(seen))
+
+
+def short_grace(pod: Manifest) -> int | None:
+    """Return how long a Pod gets to end that need not drain itself any more, unless its user has said."""
+    asked = pod["spec"].get("terminationGracePeriodSeconds")
+    return NO_GRACE if asked in (None, GRACE_SECONDS) else None
 
 
 def drain_timeout(seen: Observed) -> int:

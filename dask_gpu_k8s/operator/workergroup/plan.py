@@ -15,7 +15,14 @@ from dask_gpu_k8s.operator.objects.workers import make_worker_pod
 from dask_gpu_k8s.operator.pods import is_marked, is_terminating
 from dask_gpu_k8s.operator.workergroup.draft import Draft, delete_pod, patch_group
 from dask_gpu_k8s.operator.workergroup.failures import failures_in_a_row, time_kept
-from dask_gpu_k8s.operator.workergroup.leaving import ROLLOUT, SCALE_DOWN, SUSPEND, see_off, send_off
+from dask_gpu_k8s.operator.workergroup.leaving import (
+    ROLLOUT,
+    SCALE_DOWN,
+    SUSPEND,
+    see_off,
+    send_off,
+    short_grace,
+)
 from dask_gpu_k8s.operator.workergroup.observe import Observed
 from dask_gpu_k8s.operator.workergroup.rollout import due, is_outdated, strategy_of
 from dask_gpu_k8s.operator.workergroup.victims import choose
@@ -39,7 +46,7 @@ def plan(seen: Observed, now: datetime) -> Plan:
         return Plan(((_adopt(seen.group, cluster),),))
     draft = Draft()
     if seen.is_suspended:
-        draft.then += [delete_pod(each.pod) for each in seen.present]
+        draft.then += [delete_pod(each.pod, grace_seconds=short_grace(each.pod)) for each in seen.present]
         return draft.finish()
     draft.wake(seen.losing)
     kept, failures = _plan_finished(seen, now, draft)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ import pytest
 from distributed import Client, Scheduler, Worker
 
 from dask_gpu_k8s.operator.objects.draining import PROGRAM
+from tests.integration.operator.conftest import eventually
 
 LOCALHOST = "127.0.0.1"
 
@@ -68,12 +70,15 @@ async def test_results_wait_for_somebody_who_can_take_them(scheduler):
     ):
         data = await spread(client, [worker])
         draining = asyncio.ensure_future(drain(scheduler.address, seconds=25))
-        while worker.status.name == "running":
-            await asyncio.sleep(0.01)
+        await eventually(lambda: _leaves(worker))
         async with a_worker(scheduler, "another-pod"):
             await draining
             await worker.close()
             assert await client.gather(data) == [0]
+
+
+async def _leaves(worker: Worker) -> bool:
+    return worker.status.name != "running"
 
 
 async def test_two_pods_that_drain_at_once_do_not_rely_on_each_other(scheduler):
@@ -106,10 +111,8 @@ async def test_row_31_a_scheduler_that_is_gone_is_found_out_in_under_a_second():
     bare = await drain("", program="import os, msgpack, ssl, socket, threading; os._exit(0)")
     refused = await drain("tcp://127.0.0.1:1")
     # An address that swallows what it is sent: nothing ever comes back.
-    silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), LOCALHOST, 0)
-    async with silent:
-        port = silent.sockets[0].getsockname()[1]
-        swallowed = await drain(f"tcp://{LOCALHOST}:{port}")
+    with socket.create_server((LOCALHOST, 0)) as silent:
+        swallowed = await drain(f"tcp://{LOCALHOST}:{silent.getsockname()[1]}")
     assert refused - bare < 1
     assert swallowed - bare < 1.5
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
+
+import pytest
+from distributed import Scheduler
+from distributed.security import Security
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.api.resources import DASKCLUSTER, EVENT, POD, SECRET
 from dask_gpu_k8s.kube.errors import NotFound
 from dask_gpu_k8s.operator.daskcluster import status
+from dask_gpu_k8s.operator.engine.facts import SchedulerAt, SchedulerUnreachable
+from dask_gpu_k8s.operator.schedulers.api import SchedulerApi
+from dask_gpu_k8s.operator.schedulers.link import SchedulerLink
+from dask_gpu_k8s.operator.security.renewal import issue
 from tests.integration.operator.conftest import a_cluster, eventually, running
-from tests.integration.operator.test_reconciling import recording
+from tests.integration.operator.test_reconciling import recording, status_of
 
 
 def a_secured_cluster(**spec: Any) -> dict[str, Any]:
@@ -61,18 +72,15 @@ async def test_row_39_a_settled_secured_cluster_is_not_written_to(kube):
     await kube.create(DASKCLUSTER, a_secured_cluster())
     async with running(kube):
         await eventually(lambda: is_issued(kube))
-        await eventually(lambda: _has_all_pods(kube))
+        counts = {"replicas": 1, "desiredWorkers": 1, "pendingWorkers": 1}
+        await status_of(kube, DASKCLUSTER, "foo", phase="Pending", **counts)
     async with running(kube) as operator:
-        writes = recording(kube)
         await eventually(lambda: _has_run(operator, 2))
+        writes = recording(kube)
         runs = operator.controller.counts.runs
         await kube.patch(DASKCLUSTER, "foo", {"metadata": {"labels": {"touched": "yes"}}})
         await eventually(lambda: _has_run(operator, runs + 1))
         assert writes == ["PATCH daskclusters foo "]
-
-
-async def _has_all_pods(kube) -> bool:
-    return len(await pods(kube)) == 2 and await said(kube, "WorkersReady") != "None"
 
 
 async def test_row_39_a_renewal_that_is_asked_for_happens_once(kube):
@@ -127,3 +135,39 @@ async def test_row_39_a_secret_of_somebody_else_is_left_alone(kube, monkeypatch)
         await kube.delete(SECRET, "foo-tls")
         await eventually(lambda: is_issued(kube))
         await eventually(lambda: pods(kube))
+
+
+async def test_row_39_the_operator_shows_a_scheduler_its_clusters_certificate(kube):
+    """By what is in the Secret, read again after a failure; a scheduler of another cluster is none."""
+    now = datetime.now(timezone.utc)
+    good, other = (issue("foo", ["localhost"], None, now) for _ in range(2))
+    security = Security(
+        require_encryption=True,
+        tls_ca_file=good["ca.crt"].decode(),
+        tls_scheduler_cert=good["tls.crt"].decode(),
+        tls_scheduler_key=good["tls.key"].decode(),
+    )
+    api = SchedulerApi(SchedulerLink(kube, direct=True, timeout=5), patience=5)
+    async with Scheduler(
+        host="127.0.0.1", port=0, protocol="tls", security=security, dashboard_address=":0"
+    ) as scheduler:
+        at = SchedulerAt(
+            kube.namespace, "foo", "foo-scheduler", "u", "127.0.0.1", scheduler.port, 8786, "foo-tls"
+        )
+        with pytest.raises(SchedulerUnreachable, match="not found"):
+            await api.workers(at)
+        await kube.create(SECRET, {"metadata": {"name": "foo-tls"}, "data": encoded(other)})
+        with pytest.raises(SchedulerUnreachable, match="certificate verify failed"):
+            await api.workers(at)
+        await kube.patch(SECRET, "foo-tls", {"data": encoded(good)})
+        assert await api.workers(at) == {}
+        with pytest.raises(SchedulerUnreachable):
+            await api.workers(replace(at, secret=""))
+        await kube.patch(SECRET, "foo-tls", {"data": encoded({"tls.key": b"no key"})})
+        with pytest.raises(SchedulerUnreachable, match=r"'foo-tls' cannot be used: it does not hold"):
+            await api.workers(replace(at, uid="another"))
+    await api.close()
+
+
+def encoded(data: dict[str, bytes]) -> dict[str, str]:
+    return {key: base64.b64encode(value).decode() for key, value in data.items()}

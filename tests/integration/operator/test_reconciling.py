@@ -207,8 +207,8 @@ async def test_a_settled_cluster_is_not_written_to(kube):
         await status_of(kube, DASKCLUSTER, "foo", replicas=2, phase="Pending")
         await eventually(lambda: _has_looked(operator, 1))
         writes = recording(kube)
-        await kube.patch(DASKCLUSTER, "foo", {"metadata": {"labels": {"look": "again"}}})
         runs = operator.controller.counts.runs
+        await kube.patch(DASKCLUSTER, "foo", {"metadata": {"labels": {"look": "again"}}})
         await eventually(lambda: _has_looked(operator, runs + 1))
         assert writes == ["PATCH daskclusters foo "]
 

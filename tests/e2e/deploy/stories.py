@@ -15,6 +15,7 @@ from dask_gpu_k8s.api import deploy, labels, names
 from dask_gpu_k8s.api.conditions import format_time
 from dask_gpu_k8s.api.resources import (
     BUDGET,
+    DASKAUTOSCALER,
     DASKCLUSTER,
     DASKJOB,
     DASKWORKERGROUP,
@@ -397,6 +398,24 @@ async def adopts(stage: Stage) -> None:
     await stage.until("the group is the cluster's", is_adopted)
 
 
+async def serves(stage: Stage) -> None:
+    """An autoscaler becomes its cluster's, and says whom it serves."""
+    await comes_up(stage, workers=0)
+    await stage.create(DASKAUTOSCALER, {"cluster": stage.name, "minimum": 0, "maximum": 1})
+
+    async def is_served() -> Any:
+        owners = (await stage.get(DASKAUTOSCALER, stage.name))["metadata"].get("ownerReferences")
+        return owners and (await stage.status(DASKAUTOSCALER)).get("workerGroup")
+
+    await stage.until("the autoscaler is the cluster's and serves its group", is_served)
+
+
+async def starts_and_serves(stage: Stage) -> None:
+    """The operator starts, and an autoscaler serves a group."""
+    await starts(stage)
+    await serves(stage)
+
+
 async def job_ends(stage: Stage) -> None:
     """A job gets a cluster, ends well, and its cluster goes."""
     spec = {"job": {"spec": pod_spec("job", ["true"])}, "cluster": {"spec": cluster_spec(stage.name, 0)}}
@@ -514,7 +533,11 @@ STORIES: dict[tuple[str, str], Story] = {
     ("daskjobs", "watch"): starts_and_ends_job,
     ("daskjobs/finalizers", "update"): job_ends,
     ("daskjobs/status", "patch"): job_ends,
+    ("daskautoscalers", "delete"): serves,
     ("daskautoscalers", "list"): starts,
+    ("daskautoscalers", "patch"): serves,
+    ("daskautoscalers", "watch"): starts_and_serves,
+    ("daskautoscalers/status", "patch"): serves,
     ("pods", "create"): comes_up,
     ("pods", "delete"): shrinks,
     ("pods", "get"): pod_taken,
@@ -549,7 +572,6 @@ STORIES: dict[tuple[str, str], Story] = {
 UNSEEN = {
     ("daskjobs", "get"): "the garbage collector deletes the parts of a job too, only later",
     ("services", "delete"): "the garbage collector deletes Services too, only later",
-    ("daskautoscalers", "watch"): "nothing acts on autoscalers yet; they are followed",
     ("daskworkergroups", "get"): "asked for only where a group was made and the answer got lost",
 }
 """Rights that no story shows, and why they are needed all the same."""

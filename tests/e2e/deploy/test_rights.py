@@ -85,6 +85,7 @@ async def test_all_stories_pass_with_all_rights(stage: Stage, story):
 
 
 ADMISSION = {
+    ("daskautoscalers", "delete"),
     ("daskworkergroups", "delete"),
     *((resource, verb) for _, resource, verb in ALL if resource.endswith("/finalizers")),
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dask_gpu_k8s.api import labels, names
-from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, DASKWORKERGROUP, POD, SERVICE
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, DASKWORKERGROUP, POD, SERVICE, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import Cache, Key, World
 from dask_gpu_k8s.operator.objects.jobs import attempt_of, is_sidecar, runner_name
@@ -106,7 +106,7 @@ def _leftovers(key: Key, job: Manifest, cache: Cache, *, is_free: bool) -> Itera
     """Find what earlier owners of this name have left; `is_free`: no cluster has the name now."""
     runner = cache.get(POD, key.namespace, names.job_runner(key.name))
     if runner is not None and not is_owned_by(runner, job["metadata"]["uid"]):
-        if _is_of(runner, DASKJOB.kind, key.name):
+        if _is_of(runner, key.name, DASKJOB):
             yield runner
     if not is_free:
         return
@@ -118,13 +118,14 @@ def _leftovers(key: Key, job: Manifest, cache: Cache, *, is_free: bool) -> Itera
         (DASKWORKERGROUP, group),
     ):
         part = cache.get(resource, key.namespace, name)
-        if part is not None and _is_of(part, DASKCLUSTER.kind, key.name):
+        # A job may have taken over the Pod of a scheduler, for the log of the runner in it.
+        if part is not None and _is_of(part, key.name, DASKCLUSTER, DASKJOB):
             yield part
     for pod in cache.workers_of(key.namespace, key.name):
         if pod["metadata"]["labels"].get(labels.WORKERGROUP_NAME) == group:
             yield pod
 
 
-def _is_of(obj: Manifest, kind: str, name: str) -> bool:
+def _is_of(obj: Manifest, name: str, *kinds: Resource) -> bool:
     owner = controller(obj)
-    return (owner.get("kind"), owner.get("name")) == (kind, name)
+    return owner.get("name") == name and owner.get("kind") in [kind.kind for kind in kinds]

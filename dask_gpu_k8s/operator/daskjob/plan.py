@@ -26,31 +26,34 @@ def plan(seen: Observed, now: datetime) -> Plan:
     Whatever turns it (its end, a failed attempt, suspension) is written down in one run and acted upon
     in the next, so that nothing is forgotten if the operator stops in between.
     """
+    stuck = _plan_stuck(seen, now)
     if is_terminating(seen.job):
         # A finalizer of somebody else may keep the job, and with it the collector from its parts.
-        return _stage(_delete(seen, seen.parts))
+        return _stage(_delete(seen, seen.parts) + list(stuck.actions), stuck.wake_after)
     if seen.is_stale:
         return Plan(wake_after=RETRY)
     if seen.state in ENDED:
         return plan_ending(seen, now)
     if is_turn(seen, progress(seen, now)):
         return Plan()
-    wait = min(((each.at - now).total_seconds() for each in deadlines(seen)), default=None)
-    if seen.state == SUSPENDED:
-        return _stage(_delete(seen, seen.parts))
-    stuck = _plan_stuck(seen, now)
+    wait = soonest(_until_deadline(seen, now), stuck.wake_after)
     if stuck.stages:
-        return stuck
-    wait = soonest(wait, stuck.wake_after)
-    if seen.outdated:
-        return _stage(_delete(seen, seen.outdated), wait)
+        return Plan(stuck.stages, wait)
+    going = seen.parts if seen.state == SUSPENDED else seen.outdated
+    if going or seen.state == SUSPENDED:
+        return _stage(_delete(seen, going), wait)
     if is_refused_for_good(seen.job):
         return Plan(wake_after=wait)
     return _plan_missing(seen, wait)
 
 
+def _until_deadline(seen: Observed, now: datetime) -> float | None:
+    waits = ((each.at - now).total_seconds() for each in deadlines(seen))
+    return min((wait for wait in waits if wait > 0), default=None)
+
+
 def _plan_stuck(seen: Observed, now: datetime) -> Plan:
-    """Delete by force the Pods of before that a lost node does not end: nothing else frees their names."""
+    """Delete by force the Pods that a lost node does not end: nothing else frees their names."""
     pods = [each for each in (seen.runner, *seen.in_the_way) if each is not None and each["kind"] == POD.kind]
     plans = [plan_force(pod, now) for pod in pods if is_terminating(pod)]
     actions = [action for stages, _ in plans for stage in stages for action in stage]

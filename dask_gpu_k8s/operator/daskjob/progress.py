@@ -152,7 +152,8 @@ def _under_way(seen: Observed, known: Progress) -> Progress:
     if not known.state:
         return replace(known, state=CREATED, reason="Created", message="The operator takes care of this job.")
     if known.state == RUNNING or (runner is not None and has_begun(seen.job, runner)):
-        return replace(known, state=RUNNING, reason="Running", message="The runner runs.")
+        which = f" Attempt {known.failed + 1} of {limit_of(seen) + 1}." if limit_of(seen) else ""
+        return replace(known, state=RUNNING, reason="Running", message=f"The runner runs.{which}")
     if runner is not None and seen.present(seen.cluster) is not None:
         return replace(known, state=CLUSTER_CREATED)
     return known

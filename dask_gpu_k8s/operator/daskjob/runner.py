@@ -68,7 +68,10 @@ def end_of(job: Manifest, pod: Manifest) -> End | None:
     failed = any(end and end.get("exitCode") for end in ends)
     phase = view["status"].get("phase")
     policy = runner_restart_policy(job)
-    if phase == "Succeeded" or (has_ended and not failed and (policy != "Always" or phase == "Failed")):
+    # With a reason of its own the Pod was ended by its node: a program may answer SIGTERM with exit code 0.
+    cut_short = phase == "Failed" and view["status"].get("reason")
+    is_final = policy != "Always" or phase == "Failed"
+    if phase == "Succeeded" or (has_ended and not failed and is_final and not cut_short):
         return _GOOD
     if phase == "Failed" or (has_ended and policy == "Never"):
         return _failed(view)

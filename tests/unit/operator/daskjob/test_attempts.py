@@ -272,3 +272,29 @@ def test_conditions_have_the_names_of_kubernetes_own_jobs():
     badly = status(seen(job, a_runner(job, "Failed", **ENDED)))["conditions"]
     assert holds(badly, "Failed")
     assert find(badly, "Complete")["status"] == "False"
+
+
+def test_a_pod_that_its_node_ended_has_failed_even_if_its_program_took_that_well():
+    job = a_job(jobStatus="Running")
+    runner = a_runner(job, "Failed", terminated={"exitCode": 0})
+    runner["status"]["reason"] = "DeadlineExceeded"
+    assert status(seen(job, runner))["jobStatus"] == "Failed"
+
+
+def test_what_is_wrong_with_its_cluster_is_said_of_the_job():
+    job = a_job(jobStatus="ClusterCreated")
+    cluster = a_job_cluster(job)
+    told = {"type": "Accepted", "status": "False", "reason": "Invalid", "message": "Duplicate value"}
+    cluster["status"] = {"conditions": [told]}
+    said = status(seen(job, a_runner(job, "Pending"), cluster=cluster))
+    assert (said["reason"], said["message"]) == ("Invalid", "Of the cluster: Duplicate value")
+
+
+def test_a_passed_deadline_wakes_nobody():
+    job = a_job_with({"startDeadlineSeconds": 5}, jobStatus="ClusterCreated", attemptTime=ago(9))
+    assert plan(seen(job, a_runner(job, "Running", **RUNS)), NOW).wake_after is None
+
+
+def test_row_22_a_retry_says_which_it_is():
+    job = a_job_with({"backoffLimit": 2}, jobStatus="Running", failed=1)
+    assert status(seen(job, a_runner(job, "Running")))["message"] == "The runner runs. Attempt 2 of 3."

@@ -93,6 +93,16 @@ def test_row_22_a_job_that_takes_too_long_is_stopped_and_its_log_stays(kubernete
     assert kubernetes.kubectl("logs", "rule-runner") == "begun\n"
 
 
+def test_row_22_a_job_keeps_its_scheduler_to_look_at(kubernetes):
+    job = a_job("python", "-c", COMPUTE, real=True, deletionPolicy={"onSuccess": "Workers"})
+    create(kubernetes, job)
+    until_status(kubernetes, "Successful")
+    kubernetes.kubectl(
+        "wait", "--for=delete", "pods", "-l", f"{RULES},dask.org/component=worker", "--timeout=60s"
+    )
+    until(kubernetes, "condition=Ready", "pod/rule-scheduler")
+
+
 def test_row_23_deleted_and_created_again_while_its_pods_still_end(kubernetes):
     for number in range(3):
         create(kubernetes, a_job("sh", "-c", f"echo run {number}; {IDLE[2]}"))

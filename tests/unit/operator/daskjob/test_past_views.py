@@ -212,7 +212,7 @@ def test_a_runner_that_the_cache_does_not_show_is_not_believed_to_have_vanished(
     server.put(JOB, job)
     server.put(CLUSTER, make_job_cluster(job))
     server.put(RUNNER, {**make_runner_pod(job), "status": {"phase": "Running"}})
-    server.lags[RUNNER] = 1
+    server.lags[RUNNER] = 9
     assert server.get(POD, "ns", "foo-runner") is None
     seen = done(observe(KEY, server))
     assert progress(seen, NOW).state == "Running"

@@ -92,16 +92,6 @@ class SteadyCluster(Cluster):  # type: ignore[misc]  # distributed ships no type
                 with suppress(Exception):
                     await client._close(fast=True)
 
-    def adapt(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: adaptive scaling is a resource of the cluster, not a loop in this process.
-
-        The base's Adaptive asks `plan` and `requested` for attributes that only SpecCluster has, and
-        ends with this process.
-        """
-        raise NotImplementedError(
-            f"{type(self).__name__} cannot adapt yet. Set the number of workers with scale(n)."
-        )
-
     @property
     def plan(self) -> set[Any]:
         """Names of the workers that are there (the base reads an attribute it never sets)."""

@@ -12,6 +12,7 @@ from distributed.utils import format_dashboard_link
 
 from dask_gpu_k8s.api.names import DEFAULT_GROUP
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.cluster.adaptivity import Adaptivity, PendingAdaptivity, parse_bounds
 from dask_gpu_k8s.cluster.arguments import hint, parse_count
 from dask_gpu_k8s.cluster.display import worker_count
 from dask_gpu_k8s.cluster.group_spec import make_group
@@ -194,7 +195,7 @@ class KubeCluster(LifeCycle):
     # Workers
 
     def scale(self, n: int, worker_group: str = DEFAULT_GROUP) -> Any:
-        """Ask for `n` workers in a group; does not wait for them.
+        """Ask for `n` workers in a group; does not wait for them. Ends `adapt` for this group.
 
         Parameters
         ----------
@@ -215,7 +216,49 @@ class KubeCluster(LifeCycle):
         return self.sync(self._scale, parse_count(n, "n"), worker_group)
 
     async def _scale(self, n: int, worker_group: str) -> None:
+        await self._session.autoscalers.end(worker_group)
         await self._session.groups.scale(worker_group, n)
+
+    def adapt(
+        self, minimum: int | None = None, maximum: int | None = None, worker_group: str = DEFAULT_GROUP
+    ) -> Adaptivity:
+        """Let a group grow and shrink with its work, by a DaskAutoscaler; `scale` ends it.
+
+        It lasts as long as the cluster, also after this process.
+
+        Parameters
+        ----------
+        minimum : int, optional
+            The fewest workers that there may be, by default 0.
+        maximum : int
+            The most workers that there may be.
+        worker_group : str, optional
+            Name of the group within the cluster.
+
+        Returns
+        -------
+        Adaptivity
+            The bounds. In async mode it can be awaited.
+
+        Raises
+        ------
+        InvalidArgument, InvalidType
+            Naming the argument.
+        WorkerGroupNotFound
+            With the names of the groups there are.
+
+        Examples
+        --------
+        >>> cluster.adapt(minimum=0, maximum=10)  # doctest: +SKIP
+        """
+        bounds = parse_bounds(minimum, maximum)
+        request = self.sync(self._adapt, worker_group, bounds)
+        return PendingAdaptivity(**vars(bounds), request=request) if self.asynchronous else bounds
+
+    async def _adapt(self, worker_group: str, bounds: Adaptivity) -> None:
+        if worker_group != DEFAULT_GROUP:
+            await self._session.groups.find(worker_group)
+        await self._session.autoscalers.adapt(worker_group, bounds)
 
     def add_worker_group(
         self,

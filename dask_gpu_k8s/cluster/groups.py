@@ -43,6 +43,22 @@ class Groups:
         ]
         return sorted(name.removeprefix(prefix) for name in full)
 
+    async def find(self, group: str) -> Manifest:
+        """Return a group.
+
+        Raises
+        ------
+        WorkerGroupNotFound
+            With the names of the groups there are.
+        """
+        with in_plain_words(self._where(group)):
+            try:
+                return await self._kube.get(
+                    DASKWORKERGROUP, names.worker_group(self._cluster, group), self._namespace
+                )
+            except NotFound as error:
+                raise await self._not_found(group) from error
+
     async def scale(self, group: str, n: int) -> None:
         """Ask for `n` workers in a group.
 

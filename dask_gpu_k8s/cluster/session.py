@@ -11,6 +11,7 @@ from distributed.security import Security
 
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.cluster import ways
+from dask_gpu_k8s.cluster.autoscalers import Autoscalers
 from dask_gpu_k8s.cluster.connect import Route, open_route
 from dask_gpu_k8s.cluster.display import Progress
 from dask_gpu_k8s.cluster.groups import Groups, WantedWorkers
@@ -101,6 +102,11 @@ class Session:
     def groups(self) -> Groups:
         """The cluster's worker groups."""
         return Groups(self.kube, self.namespace or "", self.name)
+
+    @property
+    def autoscalers(self) -> Autoscalers:
+        """The cluster's autoscalers."""
+        return Autoscalers(self.kube, self.namespace or "", self.name)
 
     @property
     def wanted_workers(self) -> int | None:

@@ -32,6 +32,13 @@ def put(obj, path, value):
     obj[last] = value
 
 
+@pytest.mark.parametrize("path", sorted(EXAMPLE.parent.glob("*.yaml")), ids=lambda path: path.name)
+def test_the_examples_are_right(path):
+    assert [
+        fault for each in yaml.safe_load_all(path.read_text("utf-8")) for fault in validate_custom(each)
+    ] == []
+
+
 def test_the_example_is_right(cluster):
     before = copy.deepcopy(cluster)
     assert validate_custom(cluster) == []

@@ -81,10 +81,20 @@ async def test_a_call_before_the_start():
     await cluster.close()
 
 
-async def test_adaptive_scaling_says_that_it_is_not_there():
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ({}, "^maximum: is missing. Say how many"),
+        ({"minimum": 3}, "^maximum: is missing"),
+        ({"minimum": 3, "maximum": 2}, "^minimum: 3 is more than maximum, 2"),
+        ({"minimum": -1, "maximum": 2}, "^minimum: must be at least 0"),
+        ({"maximum": "2"}, "^maximum: must be a whole number"),
+    ],
+)
+async def test_bounds_of_adaptive_scaling(bounds, said):
     cluster = KubeCluster(name="demo", asynchronous=True)
-    with pytest.raises(NotImplementedError, match=r"cannot adapt yet. Set .* scale\(n\)"):
-        cluster.adapt(minimum=1, maximum=2)
+    with pytest.raises((InvalidArgument, InvalidType), match=said):
+        cluster.adapt(**bounds)
     await cluster.close()
 
 

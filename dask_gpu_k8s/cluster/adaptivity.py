@@ -1,0 +1,53 @@
+"""What `KubeCluster.adapt` is given and gives back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from dask_gpu_k8s.cluster.arguments import parse_count
+from dask_gpu_k8s.errors import InvalidArgument
+
+
+@dataclass(frozen=True)
+class Adaptivity:
+    """What `KubeCluster.adapt` has asked for.
+
+    Attributes
+    ----------
+    minimum, maximum : int
+        Bounds of the number of workers.
+    """
+
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class PendingAdaptivity(Adaptivity):
+    """The same while the request is on its way; it can be awaited, and is done whether it is or not."""
+
+    request: asyncio.Future[None]
+
+    def __await__(self) -> Generator[Any, None, Adaptivity]:
+        yield from self.request.__await__()
+        return Adaptivity(self.minimum, self.maximum)
+
+
+def parse_bounds(minimum: Any, maximum: Any) -> Adaptivity:
+    """Check the bounds of adaptive scaling.
+
+    Raises
+    ------
+    InvalidType, InvalidArgument
+    """
+    if maximum is None:
+        raise InvalidArgument(
+            "is missing", where="maximum", cure="Say how many workers there may be at most: maximum=10."
+        )
+    bounds = Adaptivity(parse_count(minimum or 0, "minimum"), parse_count(maximum, "maximum"))
+    if bounds.minimum > bounds.maximum:
+        raise InvalidArgument(f"{bounds.minimum} is more than maximum, {bounds.maximum}", where="minimum")
+    return bounds

@@ -57,7 +57,7 @@ def _counts(seen: Observed) -> dict[str, Any]:
 
 def _phase(seen: Observed) -> str:
     if seen.is_paused:
-        return "Pending" if seen.present else "Suspended"
+        return "Pending" if seen.candidates else "Suspended"
     counted = sum(is_ready(candidate.pod) for candidate in seen.counted)
     return "Running" if counted >= seen.desired and not seen.leaving else "Pending"
 

@@ -73,7 +73,7 @@ async def _nothing_left(kube: KubeClient) -> bool:
     return left == [[], [], [], []]
 
 
-async def test_pods_that_were_never_scheduled_go_without_a_scheduler(kube):
+async def test_row_27_pods_that_were_never_scheduled_go_first_and_without_a_scheduler(kube):
     async with running(kube):
         await kube.create(DASKCLUSTER, a_cluster("foo", 3))
         before = await until_workers(kube, 3)

@@ -168,7 +168,7 @@ async def test_scaling_to_nothing_ends_and_says_what_was_lost(kube):
         assert data
 
 
-async def test_without_its_scheduler_no_worker_goes_and_it_is_said(kube):
+async def test_row_1_without_its_scheduler_no_worker_goes_and_it_is_said(kube):
     async with on_stage(kube, "foo") as stage, running(kube):
         await stage.start(2)
         await kube.patch(POD, "foo-scheduler", {"status": {"podIP": "127.9.9.9"}}, sub="status")
@@ -282,6 +282,29 @@ async def _shrink_with_fault(stage: Stage, kubeconfig: Any, number: int, kind: s
         await settled
         await _end(working, killed)
         return fault.hit.is_set()
+
+
+async def test_row_28_a_retired_id_never_comes_back_though_the_operator_is_killed(kube, bare_kubeconfig):
+    """Killed after the mark, the Pod goes all the same; and as often as the group grows, under other names."""
+    async with on_stage(kube, "foo") as stage:
+        async with running(kube):
+            await stage.start(2)
+            await stage.settled(2)
+        names = set(stage.workers)
+        data = await spread(stage)
+        await _shrink_with_fault(stage, bare_kubeconfig, 0, "killed after")
+        (left,) = stage.workers
+        (retired,) = names - {left}
+        seen: list[str] = []
+        async with running(kube):
+            for replicas in (3, 1, 3):
+                await stage.scale(replicas)
+                await stage.settled(replicas)
+                seen += [pod["metadata"]["name"] for pod in await stage.pods()]
+        assert retired not in seen
+        added = [event for _, event in stage.scheduler.get_events("all") if event["action"] == "add-worker"]
+        assert len(added) == 2
+        assert await stage.client.gather(data) == [0, 1]
 
 
 async def _end(*tasks: asyncio.Future[Any]) -> None:

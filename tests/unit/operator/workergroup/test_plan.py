@@ -112,7 +112,7 @@ def test_a_marked_pod_that_nobody_knows_or_that_never_ran_is_deleted():
     assert [action.grace_seconds for action in made.actions if isinstance(action, Delete)] == [1, 1]
 
 
-def test_all_processes_of_a_pod_retire_together():
+def test_row_14_all_processes_of_a_pod_retire_together():
     name = name_of(1)
     workers = {**facts(0), **facts(1, name=f"{name}-0")}
     workers["tcp://10.0.0.2:40001"] = next(iter(facts(1, name=f"{name}-1").values()))

@@ -11,7 +11,7 @@ def order(pods: list, workers: dict) -> list[str]:
     return [candidate.name for candidate in choose(match(pods, workers), len(pods))]
 
 
-def test_the_order_of_victims():
+def test_row_27_the_order_of_victims_pending_pods_first():
     pods = [
         a_worker(0),
         a_worker(1),

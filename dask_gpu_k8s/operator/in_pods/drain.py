@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import ssl
 import struct
 import sys
 import threading
@@ -65,7 +64,9 @@ class Scheduler:
         return bytes(data)
 
 
-def _tls() -> ssl.SSLContext:
+def _tls() -> Any:
+    import ssl
+
     import dask.config
 
     def setting(name: str) -> Any:
@@ -112,6 +113,8 @@ def main() -> None:
             scheduler = Scheduler(os.environ["DASK_SCHEDULER_ADDRESS"])
             heard.set()
             drain(scheduler, os.environ["DASK_WORKER_NAME"], shared="shared" in sys.argv)
+        except (OSError, EOFError):
+            pass  # It is gone, and with it whoever the results were for.
         finally:
             heard.set()
             over.set()

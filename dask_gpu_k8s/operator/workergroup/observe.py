@@ -37,6 +37,8 @@ class Observed:
         Seconds until another one has to be taken for lost, unless it recovers.
     settled : bool
         ``False`` while the cache does not yet show our own last changes.
+    schedulerless : bool
+        Whether there is no scheduler Pod at all.
     scheduler : SchedulerAt, optional
         ``None`` if its Pod does not exist or has no address yet.
     workers : mapping, optional
@@ -57,6 +59,7 @@ class Observed:
     lost: frozenset[str] = frozenset()
     losing: float | None = None
     settled: bool = True
+    schedulerless: bool = False
     scheduler: SchedulerAt | None = None
     workers: Mapping[str, WorkerFacts] | None = None
     unreachable: str = ""
@@ -138,6 +141,8 @@ async def observe(key: Key, world: World) -> Observed | None:
         lost=lost,
         losing=losing,
         settled=found.settled,
+        schedulerless=world.cache.get(POD, key.namespace, names.scheduler(cluster["metadata"]["name"]))
+        is None,
         scheduler=scheduler_at(cluster, world),
         cooling=world.cooling(key, group),
         autoscaled=autoscaler is not None,

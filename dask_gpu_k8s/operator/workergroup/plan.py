@@ -31,6 +31,7 @@ BATCH = 500
 """Most Pods made in one run, so that a big group does not keep small ones waiting."""
 
 RETRY_UNSETTLED = 5.0
+RETRY_SCHEDULERLESS = 0.5
 RETRY_KEPT = 5.0
 RETRY_MOVING = 1.0
 
@@ -107,9 +108,14 @@ def _plan_creation(
     if seen.cooling:
         draft.wake(seen.cooling)
         return
+    counter = int((group.get("status") or {}).get("counter") or 0)
+    if seen.schedulerless and counter:
+        # It comes first also where a suspended cluster is resumed, or workers could use up its quota. (A
+        # group that is new was made after its scheduler.)
+        draft.wake(RETRY_SCHEDULERLESS)
+        return
     is_trial = _was_refused(group)
     count = 1 if is_trial else min(missing, BATCH)
-    counter = int((group.get("status") or {}).get("counter") or 0)
     reserve = {
         "metadata": {"resourceVersion": group["metadata"]["resourceVersion"]},
         "status": {"counter": counter + count},

@@ -83,7 +83,33 @@ async def test_a_busy_worker_has_tasks(dask, api, tmp_path):
 
 async def _busy(worker: Worker, api: SchedulerApi, scheduler: Scheduler) -> bool:
     await worker.heartbeat()
-    return (await api.workers(where(scheduler)))[worker.address].tasks == 1
+    return (await api.workers(where(scheduler)))[worker.address].tasks >= 1
+
+
+async def test_a_retired_worker_is_busy_until_its_task_has_ended_and_its_result_has_moved(
+    dask, api, tmp_path
+):
+    scheduler, workers, client = dask
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    address = workers[0].address
+    running, queued = (
+        client.submit(_wait, str(pipe), workers=[address], allow_other_workers=True, pure=False)
+        for _ in range(2)
+    )
+    await eventually(lambda: _busy(workers[0], api, scheduler))
+    for _ in range(2):
+        answer = await api.retire(where(scheduler), [address])
+        assert (answer.retired, answer.busy) == (set(), {address})
+    await asyncio.to_thread(pipe.write_text, "")
+
+    async def is_free() -> bool:
+        await workers[0].heartbeat()
+        return bool((await api.retire(where(scheduler), [address])).retired)
+
+    await eventually(is_free)
+    assert await running is None
+    queued.release()
 
 
 async def test_data_moves_off_a_retiring_worker_which_stays_and_it_can_be_asked_again(dask, api):

@@ -285,7 +285,7 @@ async def _shrink_with_fault(stage: Stage, kubeconfig: Any, number: int, kind: s
 
 
 async def test_row_28_a_retired_id_never_comes_back_though_the_operator_is_killed(kube, bare_kubeconfig):
-    """Killed after the mark, the Pod goes all the same; and as often as the group grows, under other names."""
+    """Killed after the mark, the Pod goes all the same; however the group grows, others have other names."""
     async with on_stage(kube, "foo") as stage:
         async with running(kube):
             await stage.start(2)

@@ -6,7 +6,7 @@ from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.operator.engine.actions import Plan, Retire
 from dask_gpu_k8s.operator.workergroup.plan import plan
 from dask_gpu_k8s.operator.workergroup.status import conclude
-from tests.unit.operator.builders import NOW, a_cluster, a_view, a_worker, ago, facts, name_of
+from tests.unit.operator.builders import NOW, a_cluster, a_group, a_view, a_worker, ago, facts, name_of
 from tests.unit.operator.workergroup.test_plan import said
 
 
@@ -46,6 +46,13 @@ def test_what_is_said_of_a_suspended_group():
         ready = find(status["conditions"], "Ready")
         assert (ready["status"], ready["reason"]) == ("False", "Suspended")
         assert f"spec.{field}." in ready["message"]
+
+
+def test_when_a_cluster_is_resumed_its_scheduler_comes_first():
+    made = plan(a_view([], cluster=asking(), schedulerless=True), NOW)
+    assert not made.actions
+    assert made.wake_after
+    assert plan(a_view([], cluster=asking(), schedulerless=True, group=a_group(2)), NOW).actions
 
 
 def test_resuming_brings_them_back():

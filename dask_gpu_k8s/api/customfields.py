@@ -248,6 +248,7 @@ def cluster() -> Manifest:
                 description="What the operator remembers in order to notice the loss of a scheduler.",
             ),
             schedulerAddress=text("Where clients within Kubernetes find the scheduler."),
+            securitySecret=text("The Secret by which the scheduler speaks TLS; empty if it no longer does."),
         ),
         _short_name(),
     )

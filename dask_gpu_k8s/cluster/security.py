@@ -9,7 +9,7 @@ from typing import Any
 from distributed.security import Security
 
 from dask_gpu_k8s.api.resources import SECRET
-from dask_gpu_k8s.api.security import CA, CERTIFICATE, KEY, is_secure, secret_name
+from dask_gpu_k8s.api.security import CA, CERTIFICATE, KEY, secret_in_use
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.errors import NotAllowed, StartFailed
 from dask_gpu_k8s.kube.client import KubeClient
@@ -41,9 +41,9 @@ async def find_security(kube: KubeClient, cluster: Manifest, given: Any) -> Secu
     """
     if isinstance(given, Security):
         return given
-    if not is_secure(cluster):
+    metadata, name = cluster["metadata"], secret_in_use(cluster)
+    if not name:
         return None
-    metadata, name = cluster["metadata"], secret_name(cluster)
     where = f"DaskCluster {metadata['namespace']}/{metadata['name']}"
     try:
         secret = await kube.get(SECRET, name, metadata["namespace"])

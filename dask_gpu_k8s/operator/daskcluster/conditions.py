@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeAlias
 
 from dask_gpu_k8s.api import names
 from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.api.explain import explain_pod
 from dask_gpu_k8s.api.resources import BUDGET, SERVICE
+from dask_gpu_k8s.api.security import wanted_secret
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskcluster.memory import FAILED, Memory, has_failed, is_lost
 from dask_gpu_k8s.operator.daskcluster.observe import Observed, problem
@@ -16,6 +18,7 @@ from dask_gpu_k8s.operator.daskcluster.scheduler import blocking_finalizers, is_
 from dask_gpu_k8s.operator.daskcluster.services import REFUSED, is_refused
 from dask_gpu_k8s.operator.engine.actions import Outcome, Patch, Retire, refusals
 from dask_gpu_k8s.operator.engine.refusals import INVALID, is_refused_for_good, reason_of
+from dask_gpu_k8s.operator.objects.security import secret_of
 from dask_gpu_k8s.operator.pods import is_ready, is_terminating
 
 Said: TypeAlias = tuple[str, str, str]
@@ -170,6 +173,24 @@ def network_restricted(seen: Observed) -> Said | None:
         "Only the cluster's own Pods, the operator and networkPolicyFrom may reach its Pods, where the "
         "network enforces NetworkPolicies.",
     )
+
+
+def secured(seen: Observed, now: datetime) -> Said | None:
+    """Say whether the cluster speaks TLS, and until when it can; nothing if nobody ever asked for that."""
+    if seen.certificates is None and not told(seen.cluster, "Secured"):
+        return None
+    pod = seen.scheduler if seen.is_own(seen.scheduler) else None
+    if pod is not None and secret_of(pod) != wanted_secret(seen.cluster):
+        name = pod["metadata"]["name"]
+        return (
+            "False",
+            "SchedulerOutdated",
+            "The scheduler still speaks as spec.security was before, and everybody with it. "
+            f"kubectl delete pod {name} makes it anew, without its results.",
+        )
+    if seen.certificates is None:
+        return "False", "NotAsked", "spec.security is not true."
+    return seen.certificates.told(now)
 
 
 def _blocked(pod: Manifest, finalizers: list[str]) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dask_gpu_k8s.api.conditions import condition, set_condition
+from dask_gpu_k8s.api.security import wanted_secret
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskcluster import conditions as say
 from dask_gpu_k8s.operator.daskcluster.memory import Memory, has_failed, remember
@@ -15,6 +16,7 @@ from dask_gpu_k8s.operator.daskcluster.scheduler import is_going
 from dask_gpu_k8s.operator.engine.actions import Conclusion, Outcome, Plan, refusals, soonest
 from dask_gpu_k8s.operator.engine.refusals import RETRY_REFUSED
 from dask_gpu_k8s.operator.objects.scheduler import scheduler_address
+from dask_gpu_k8s.operator.objects.security import secret_of
 from dask_gpu_k8s.operator.pods import is_terminating
 
 RETRY_NAME_TAKEN = 5.0
@@ -39,10 +41,20 @@ def conclude(seen: Observed, plan: Plan, outcomes: list[Outcome], now: datetime)
         **_memory(seen, memory),
     }
     if not problem(seen.cluster):
-        status["schedulerAddress"] = scheduler_address(seen.cluster)
+        status.update(_where(seen))
     return Conclusion(
         status, notes(seen, found, outcomes), soonest(plan.wake_after, *_waits(found, outcomes))
     )
+
+
+def _where(seen: Observed) -> dict[str, Any]:
+    """Say where the scheduler is, and how it speaks: as its Pod was made, else as the next one will be."""
+    is_there = seen.scheduler is not None and seen.is_own(seen.scheduler)
+    secret = secret_of(seen.scheduler) if is_there and seen.scheduler else wanted_secret(seen.cluster)
+    known = seen.cluster.get("status") or {}
+    told = {"securitySecret": secret} if secret or "securitySecret" in known else {}
+    speaking = {**seen.cluster, "status": {"schedulerAddress": "known", **told}}
+    return {"schedulerAddress": scheduler_address(speaking), **told}
 
 
 def _waits(found: dict[str, Manifest], outcomes: list[Outcome]) -> list[float]:
@@ -108,7 +120,7 @@ def _found(
         "SchedulerLost": say.scheduler_lost(seen, memory),
         "Suspended": say.suspended(seen),
         "NetworkRestricted": say.network_restricted(seen),
-        "Secured": seen.certificates.told(now) if seen.certificates else None,
+        "Secured": say.secured(seen, now),
     }
     generation = seen.cluster["metadata"].get("generation")
     return {

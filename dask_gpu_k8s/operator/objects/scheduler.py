@@ -22,9 +22,11 @@ def make_scheduler_pod(cluster: Manifest) -> Manifest:
     )
     # The whole cluster's work depends on it: no autoscaler shall move it to save a node.
     metadata["annotations"] = {labels.SAFE_TO_EVICT: "false", **metadata["annotations"]}
-    spec = secure(cluster, with_preload(make_pod_spec(role["spec"])), SCHEDULER_VARIABLES)
+    # Others speak what the scheduler speaks, and it what the spec asks for, whatever one before it spoke.
+    asked = {**cluster, "status": {}}
+    spec = secure(asked, with_preload(make_pod_spec(role["spec"])), SCHEDULER_VARIABLES)
     made = {**identity(POD), "metadata": metadata, "spec": spec}
-    return marked_with(made, fingerprint(role["spec"], role.get("metadata") or {}, *security_mark(cluster)))
+    return marked_with(made, fingerprint(role["spec"], role.get("metadata") or {}, *security_mark(asked)))
 
 
 def make_scheduler_service(cluster: Manifest) -> Manifest:

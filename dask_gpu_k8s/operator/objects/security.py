@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from dask_gpu_k8s.api import labels, names
 from dask_gpu_k8s.api.resources import DASKCLUSTER, SECRET
-from dask_gpu_k8s.api.security import CA, CERTIFICATE, KEY, is_secure, secret_name
+from dask_gpu_k8s.api.security import CA, CERTIFICATE, KEY, secret_in_use
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.objects.metadata import identity, make_metadata
 
@@ -64,7 +64,7 @@ def scheduler_hosts(cluster: Manifest) -> tuple[str, ...]:
 
 
 def secure(cluster: Manifest, spec: Manifest, more: Mapping[str, str] | None = None) -> Manifest:
-    """Add TLS to the spec of a Pod of a cluster, if the cluster asks for it.
+    """Add TLS to the spec of a Pod of a cluster, if the cluster speaks it.
 
     Parameters
     ----------
@@ -76,19 +76,21 @@ def secure(cluster: Manifest, spec: Manifest, more: Mapping[str, str] | None = N
     more : mapping, optional
         Further variables.
     """
-    if not is_secure(cluster):
+    secret = secret_in_use(cluster)
+    if not secret:
         return spec
     variables = {**VARIABLES, **(more or {})}
     made = {**spec, "containers": [_secure_container(each, variables) for each in spec["containers"]]}
     volumes = spec.get("volumes") or []
     if all(volume["name"] != VOLUME for volume in volumes):
-        made["volumes"] = [*volumes, _volume(cluster)]
+        made["volumes"] = [*volumes, _volume(secret)]
     return made
 
 
 def security_mark(cluster: Manifest) -> tuple[str, ...]:
     """Return what differs between Pods with and without TLS, or with certificates from elsewhere."""
-    return (secret_name(cluster),) if is_secure(cluster) else ()
+    secret = secret_in_use(cluster)
+    return (secret,) if secret else ()
 
 
 def secret_of(pod: Manifest) -> str:
@@ -98,10 +100,10 @@ def secret_of(pod: Manifest) -> str:
     return str(next(found, {}).get("secretName") or "")
 
 
-def _volume(cluster: Manifest) -> Manifest:
+def _volume(secret: str) -> Manifest:
     # Each key by name: what comes with the next renewal is not for Pods.
     items = [{"key": key, "path": key} for key in (CA, CERTIFICATE, KEY)]
-    return {"name": VOLUME, "secret": {"secretName": secret_name(cluster), "items": items}}
+    return {"name": VOLUME, "secret": {"secretName": secret, "items": items}}
 
 
 def _secure_container(container: Manifest, variables: Mapping[str, str]) -> Manifest:

@@ -10,16 +10,19 @@ import pytest
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.conditions import find
+from dask_gpu_k8s.api.security import wanted_secret
 from dask_gpu_k8s.kube.frozen import freeze
 from dask_gpu_k8s.operator.daskcluster.certificates import LOOK_AGAIN, READ_BACK, RETRY_UNUSABLE, Certificates
 from dask_gpu_k8s.operator.daskcluster.observe import Observed
 from dask_gpu_k8s.operator.daskcluster.plan import plan
 from dask_gpu_k8s.operator.daskcluster.status import conclude
 from dask_gpu_k8s.operator.engine.actions import Create, Issue, Outcome, Patch
-from dask_gpu_k8s.operator.objects.security import make_secret, scheduler_hosts
+from dask_gpu_k8s.operator.objects.scheduler import make_scheduler_pod
+from dask_gpu_k8s.operator.objects.security import make_secret, scheduler_hosts, secret_of
+from dask_gpu_k8s.operator.objects.workers import make_worker_pod
 from dask_gpu_k8s.operator.security.renewal import LIFE, OVERLAP
 from dask_gpu_k8s.operator.security.secrets import write_secret
-from tests.unit.operator.builders import NOW, a_cluster, parts_of, stored
+from tests.unit.operator.builders import NOW, a_cluster, a_group, parts_of, stored
 
 
 def secured(*, renew: str = "", jupyter: bool = False, conditions: Any = (), **spec: Any) -> dict[str, Any]:
@@ -217,3 +220,56 @@ def test_row_39_a_jupyter_server_is_no_secured_cluster():
     assert "JupyterOpen" in told["notes"]
     again = secured(jupyter=True, conditions=[told])
     assert "JupyterOpen" not in secured_of(whole(again, the_secret(cluster)))["notes"]
+
+
+PLAIN, TLS = a_cluster(defaultGroupReplicas=2), secured()
+TCP_ADDRESS, TLS_ADDRESS = "tcp://foo-scheduler.ns.svc:8786", "tls://foo-scheduler.ns.svc:8786"
+
+
+def edited(asked: dict[str, Any], running: dict[str, Any] | None) -> Observed:
+    """Return a view of a cluster whose scheduler was made when it asked for something else."""
+    scheduler = running and parts_of(running)["scheduler"]
+    certificates = Certificates(asked, the_secret(asked)) if asked["spec"].get("security") else None
+    return Observed(
+        freeze(asked), **{**freeze(parts_of(asked)), "scheduler": scheduler, "certificates": certificates}
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "running", "address", "secret"),
+    [
+        (PLAIN, PLAIN, TCP_ADDRESS, None),
+        (PLAIN, None, TCP_ADDRESS, None),
+        (PLAIN, TLS, TLS_ADDRESS, "foo-tls"),
+        (TLS, TLS, TLS_ADDRESS, "foo-tls"),
+        (TLS, None, TLS_ADDRESS, "foo-tls"),
+        (TLS, PLAIN, TCP_ADDRESS, None),
+        (secured(securitySecret="mine"), TLS, TLS_ADDRESS, "foo-tls"),
+    ],
+)
+def test_everybody_speaks_as_the_running_scheduler_does(asked, running, address, secret):
+    seen = edited(asked, running)
+    told = conclude(seen, plan(seen, NOW), [], NOW).status
+    assert (told["schedulerAddress"], told.get("securitySecret")) == (address, secret)
+    worker = make_worker_pod({**asked, "status": told}, a_group(), 0)
+    env = {each["name"]: each.get("value") for each in worker["spec"]["containers"][0]["env"]}
+    assert env["DASK_SCHEDULER_ADDRESS"] == address
+    assert secret_of(worker) == (secret or "")
+    assert secret_of(make_scheduler_pod({**asked, "status": told})) == wanted_secret(asked)
+
+
+@pytest.mark.parametrize(("asked", "running"), [(TLS, PLAIN), (secured(securitySecret="mine"), TLS)])
+def test_an_edit_waits_for_the_next_scheduler_and_is_told(asked, running):
+    seen = edited(asked, running)
+    assert (secured_of(seen)["status"], secured_of(seen)["reason"]) == ("False", "SchedulerOutdated")
+    told = conclude(seen, plan(seen, NOW), [], NOW).status
+    assert find(told["conditions"], "UpToDate")["reason"] == "SchedulerOutdated"
+
+
+def test_security_that_is_no_longer_asked_for():
+    was = {"type": "Secured", "status": "True", "reason": "CertificatesIssued"}
+    plain = a_cluster(defaultGroupReplicas=2, conditions=[was], securitySecret="foo-tls")
+    assert secured_of(edited(plain, plain))["reason"] == "NotAsked"
+    assert secured_of(edited(plain, TLS))["reason"] == "SchedulerOutdated"
+    told = conclude(edited(plain, plain), plan(edited(plain, plain), NOW), [], NOW).status
+    assert told["securitySecret"] == ""

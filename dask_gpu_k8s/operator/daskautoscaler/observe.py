@@ -45,13 +45,12 @@ class Wish:
 
     Attributes
     ----------
-    now, lowest, highest : int
-        At the moment, and within the windows for growing and for shrinking.
+    lowest, highest : int
+        Within the window for growing, and within the one for shrinking.
     is_told : bool
         Whether the scheduler says who has work for whom; else it is Dask's adaptive target.
     """
 
-    now: int
     lowest: int
     highest: int
     is_told: bool = True
@@ -127,7 +126,7 @@ async def observe(key: Key, world: World) -> Observed | None:
     return replace(
         seen,
         wish=Wish(
-            wish, world.wishes.lowest(key, up), world.wishes.highest(key, down), is_told=demand.target is None
+            world.wishes.lowest(key, up), world.wishes.highest(key, down), is_told=demand.target is None
         ),
         leaving=sum(is_marked(pod) and not is_finished(pod) and not is_terminating(pod) for pod in pods),
     )

@@ -184,7 +184,7 @@ async def test_with_100_000_tasks_it_costs_next_to_nothing(preloaded):
     for _ in range(10):
         answer = scheduler.handlers["dask_operator_demand"]()
     seconds = (time.process_time() - began) / 10
-    assert seconds < 0.02, "of every five seconds"
+    assert seconds < 0.05, "of every five seconds"
     tasks = {tuple(work["needs"]): work["tasks"] for work in answer["work"]}
     assert tasks[()] == pytest.approx(50_000, rel=0.1)
     assert tasks[("GPU",)] == pytest.approx(50_000, rel=0.1)

@@ -11,7 +11,7 @@ from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKWORKERGR
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.autoscalers import group_of, server_of
 from dask_gpu_k8s.operator.daskautoscaler.offer import offer_of
-from dask_gpu_k8s.operator.daskautoscaler.share import Member, wishes
+from dask_gpu_k8s.operator.daskautoscaler.share import Member, unserved, wishes
 from dask_gpu_k8s.operator.engine.demand import Demand
 from dask_gpu_k8s.operator.engine.facts import Key, SchedulerUnreachable, World
 from dask_gpu_k8s.operator.objects.workers import replicas_of
@@ -49,11 +49,14 @@ class Wish:
         Within the window for growing, and within the one for shrinking.
     is_told : bool
         Whether the scheduler says who has work for whom; else it is Dask's adaptive target.
+    unserved : tuple of str
+        What tasks need and no group of the cluster offers.
     """
 
     lowest: int
     highest: int
     is_told: bool = True
+    unserved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,8 @@ async def observe(key: Key, world: World) -> Observed | None:
     except SchedulerUnreachable as error:
         message = f"The number of workers stays as it is, because the scheduler does not answer: {error}"
         return replace(seen, problem=Problem("SchedulerUnreachable", message, passes=True))
-    wish = _wish(seen, demand, members(cluster, siblings, world))
+    groups = members(cluster, siblings, world)
+    wish = _wish(seen, demand, groups)
     if wish is None:
         return replace(seen, problem=Problem("DemandUnknown", _UNKNOWN, passes=True))
     spec = autoscaler["spec"]
@@ -126,7 +130,10 @@ async def observe(key: Key, world: World) -> Observed | None:
     return replace(
         seen,
         wish=Wish(
-            world.wishes.lowest(key, up), world.wishes.highest(key, down), is_told=demand.target is None
+            world.wishes.lowest(key, up),
+            world.wishes.highest(key, down),
+            is_told=demand.target is None,
+            unserved=tuple(unserved(demand, groups)),
         ),
         leaving=sum(is_marked(pod) and not is_finished(pod) and not is_terminating(pod) for pod in pods),
     )

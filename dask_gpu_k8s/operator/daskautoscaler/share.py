@@ -73,6 +73,12 @@ def wishes(demand: Demand, members: Sequence[Member]) -> dict[str, int]:
     return {name: max(math.ceil(used[name] - 1e-6), _kept(load)) for name, load in loads.items()}
 
 
+def unserved(demand: Demand, members: Sequence[Member]) -> list[str]:
+    """Name what tasks need and no group offers, e.g. ``"gpu=1"``."""
+    found = {_text(work.needs) for work in demand.work if not _able(work, members)}
+    return sorted(found - {""})
+
+
 def parallel(work: Work, demand: Demand) -> int:
     """Say how many tasks should run at once, so that all of them are done in the time that Dask aims at."""
     wanted = math.ceil(work.seconds / demand.target_duration) if demand.target_duration else work.tasks
@@ -93,6 +99,10 @@ def _able(work: Work, members: Sequence[Member]) -> list[Member]:
     if work.needs:
         return [member for member in there if _covers(member.offer.resources, work.needs)]
     return [member for member in there if not member.offer.resources] or there
+
+
+def _text(needs: Mapping[str, float]) -> str:
+    return ", ".join(f"{name}={amount:g}" for name, amount in sorted(needs.items()))
 
 
 def _covers(offered: Mapping[str, float], needed: Mapping[str, float]) -> bool:

@@ -38,6 +38,7 @@ def _conditions(seen: Observed, now: datetime) -> list[Manifest]:
     found = {"Active": _active(seen)}
     if seen.wish is not None:
         found["Limited"] = _limited(seen)
+        found["Unserved"] = _unserved(seen)
     for type_, (state, reason, message) in found.items():
         new = condition(type_, state, reason, message, generation=generation, now=now)
         known = set_condition(known, new, now)
@@ -64,6 +65,15 @@ def _limited(seen: Observed) -> tuple[str, str, str]:
     if seen.wish.lowest > desired(seen) and room(seen) < maximum:
         return "True", "WorkersLeaving", "Workers that are on their way out count until they are gone."
     return "False", "WithinBounds", "As many workers are there as are wanted."
+
+
+def _unserved(seen: Observed) -> tuple[str, str, str]:
+    assert seen.wish is not None
+    if not seen.wish.unserved:
+        return "False", "ResourcesOffered", "Some group offers whatever resources tasks need."
+    needs = "; ".join(seen.wish.unserved)
+    message = f"Tasks wait for workers that offer {needs}, and no worker group of the cluster may have such."
+    return "True", "ResourcesNotOffered", message
 
 
 def _notes(seen: Observed, outcomes: list[Outcome]) -> tuple[Note, ...]:

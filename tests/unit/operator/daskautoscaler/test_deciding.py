@@ -210,6 +210,17 @@ def test_row_15_each_group_follows_its_own_work():
     assert world.condition("Active", "gpus") == ("True", "WorkMeasured")
 
 
+def test_tasks_for_which_there_are_no_workers_are_said():
+    world = World()
+    world.answer = Demand(work=(Work({"gpu": 1.0}, 4, 400.0),))
+    assert world.after(5) == 2
+    assert world.condition("Unserved") == ("True", "ResourcesNotOffered")
+    assert "workers that offer gpu=1" in world.message("Unserved")
+    world.answer = Demand()
+    world.after(5)
+    assert world.condition("Unserved") == ("False", "ResourcesOffered")
+
+
 def test_without_a_word_about_who_needs_what_only_the_default_group_is_served():
     world = World(an_autoscaler(), an_autoscaler("gpus", workerGroup="foo-gpu"))
     group = a_group(1, world.cluster)

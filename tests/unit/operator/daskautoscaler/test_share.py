@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dask_gpu_k8s.operator.daskautoscaler.offer import Offer
-from dask_gpu_k8s.operator.daskautoscaler.share import Member, wishes
+from dask_gpu_k8s.operator.daskautoscaler.share import Member, unserved, wishes
 from dask_gpu_k8s.operator.engine.demand import Demand, GroupLoad, Work
 
 GPU = Offer({"GPU": 1.0})
@@ -58,6 +58,12 @@ def shared(members: list[Member], *work: Work, **groups: GroupLoad) -> dict[str,
 def test_work_goes_to_those_who_can_do_it(work, wanted):
     found = shared([cpus(), gpus()], *work)
     assert (found["cpu"], found["gpu"]) == wanted
+
+
+def test_what_nobody_offers_is_named():
+    work = (plain(1), needing(1, GPU=1), needing(1, gpu=1), needing(1, GPU=2, MEM=0.5))
+    assert unserved(Demand(work=work), [cpus(), gpus()]) == ["GPU=2, MEM=0.5", "gpu=1"]
+    assert unserved(Demand(work=work[:1]), [cpus(maximum=0)]) == []
 
 
 def test_without_a_plain_group_those_with_resources_do_plain_work():

@@ -96,7 +96,7 @@ async def observe(key: Key, world: World) -> Observed | None:
     runner = world.cache.get(POD, key.namespace, runner_name(job))
     if runner is None and (job.get("status") or {}).get("jobStatus") == RUNNING:
         # That it has vanished is the end of the attempt: not to be believed of a cache that may lag.
-        runner = await world.look(POD, key.namespace, runner_name(job))
+        runner = await world.live(POD, key.namespace, runner_name(job))
     if runner is not None and not any(is_owned_by(runner, owner) for owner in owners):
         runner = None
     return Observed(job, cluster, runner, in_the_way, world.cooling(key, job))
@@ -122,7 +122,8 @@ def _leftovers(key: Key, job: Manifest, cache: Cache, *, is_free: bool) -> Itera
         if part is not None and _is_of(part, key.name, DASKCLUSTER, DASKJOB):
             yield part
     for pod in cache.workers_of(key.namespace, key.name):
-        if pod["metadata"]["labels"].get(labels.WORKERGROUP_NAME) == group:
+        # One that has lost its owner goes with nobody: not to be waited for.
+        if pod["metadata"]["labels"].get(labels.WORKERGROUP_NAME) == group and controller(pod):
             yield pod
 
 

@@ -113,13 +113,6 @@ class LiveWorld:
         """Return for how many more seconds nothing refused is asked again."""
         return self._refused.remaining(key, resource)
 
-    async def look(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
-        """Ask the API server itself for an object."""
-        try:
-            return await self._kube.get(resource, name, namespace)
-        except NotFound:
-            return None
-
     def now(self) -> datetime:
         """Return the time of day in UTC."""
         return datetime.now(timezone.utc)

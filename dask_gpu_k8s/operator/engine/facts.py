@@ -171,9 +171,6 @@ class World(Protocol):
     def cooling(self, key: Key, resource: Manifest) -> float:
         """Return for how many more seconds nothing refused is asked again for this generation; else 0."""
 
-    async def look(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
-        """Ask the API server itself for an object: where a cache from the past would mislead for good."""
-
     def now(self) -> datetime:
         """Return the time of day in UTC, as the API server's own stamps are."""
 

@@ -63,7 +63,7 @@ class Server:
     def cache(self) -> Server:
         return self
 
-    async def look(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
+    async def live(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
         return self.now((resource, name))
 
     def cooling(self, key: Key, resource: Any) -> float:

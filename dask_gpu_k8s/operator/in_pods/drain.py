@@ -3,8 +3,8 @@
 It runs in the worker's own container, in whatever Python there is with whatever Dask, so it needs the
 standard library and msgpack. It speaks Dask's protocol as `dask_gpu_k8s.operator.schedulers.wire` explains
 it, because importing distributed alone takes a second. It asks the scheduler to retire the Pod's processes,
-and stays until each of their results is on a worker that stays, or until its time is up. Where nobody
-answers, it is over in under a second; whatever happens, nothing is worse than without it.
+and stays until each of their results is on a worker that stays, or until its time is up. Where there is no
+scheduler, it is over in under a second; whatever happens, nothing is worse than without it.
 
 Arguments: the seconds that it may take, and ``shared`` if the Pod has no address of its own.
 """
@@ -23,16 +23,18 @@ from urllib.parse import urlsplit
 
 import msgpack  # type: ignore[import-untyped]
 
-FIRST_WORD = 0.8
+CONNECTED = 0.8
+GREETED = 5.0
 AGAIN = 0.2
 
 
 class Scheduler:
     """A connection to the scheduler."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, connected: threading.Event) -> None:
         url = urlsplit(address)
         self._socket = socket.create_connection((url.hostname, url.port or 8786))
+        connected.set()
         if url.scheme == "tls":
             self._socket = _tls().wrap_socket(self._socket)
         self.own_host = self._socket.getsockname()[0]
@@ -106,22 +108,24 @@ def _pod_of(worker: Any) -> str:
 
 def main() -> None:
     """Drain in a thread, because only a process that ends can be sure of its end."""
-    heard, over = threading.Event(), threading.Event()
+    connected, greeted, over = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
         try:
-            scheduler = Scheduler(os.environ["DASK_SCHEDULER_ADDRESS"])
-            heard.set()
+            scheduler = Scheduler(os.environ["DASK_SCHEDULER_ADDRESS"], connected)
+            greeted.set()
             drain(scheduler, os.environ["DASK_WORKER_NAME"], shared="shared" in sys.argv)
         except (OSError, EOFError):
             pass  # It is gone, and with it whoever the results were for.
         finally:
-            heard.set()
-            over.set()
+            for event in (connected, greeted, over):
+                event.set()
 
+    seconds = float(sys.argv[1])
+    end = time.monotonic() + seconds
     threading.Thread(target=work, daemon=True).start()
-    if heard.wait(FIRST_WORD):
-        over.wait(float(sys.argv[1]))
+    if connected.wait(min(CONNECTED, seconds)) and greeted.wait(min(GREETED, seconds)):
+        over.wait(max(0.0, end - time.monotonic()))
     os._exit(0)
 
 

@@ -8,11 +8,15 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime, timezone
 
 import pytest
-from distributed import Client, Scheduler, Worker
+from distributed import Client, Scheduler, Security, Worker
 
+from dask_gpu_k8s.api.security import CA, CERTIFICATE, KEY
 from dask_gpu_k8s.operator.objects.draining import PROGRAM
+from dask_gpu_k8s.operator.objects.security import FOLDER, VARIABLES
+from dask_gpu_k8s.operator.security.renewal import issue
 from tests.integration.operator.conftest import eventually
 
 LOCALHOST = "127.0.0.1"
@@ -63,6 +67,31 @@ async def test_row_31_all_processes_of_the_pod_hand_over_and_nobody_elses_do(sch
         assert await client.gather(data) == [0, 1, 2]
 
 
+async def test_row_31_with_tls_by_the_certificates_of_the_pod(tmp_path, monkeypatch):
+    for name, content in issue("foo", [LOCALHOST], None, datetime.now(timezone.utc)).items():
+        (tmp_path / name).write_bytes(content)
+    files = {"cert": str(tmp_path / CERTIFICATE), "key": str(tmp_path / KEY)}
+    roles = {
+        f"tls_{role}_{what}": file
+        for role in ("scheduler", "worker", "client")
+        for what, file in files.items()
+    }
+    security = Security(tls_ca_file=str(tmp_path / CA), require_encryption=True, **roles)
+    for variable, value in VARIABLES.items():
+        monkeypatch.setenv(variable, value.replace(FOLDER, str(tmp_path)))
+    options = {"protocol": "tls", "security": security, "host": LOCALHOST}
+    async with (
+        Scheduler(port=0, dashboard_address=":0", **options) as scheduler,
+        Worker(scheduler.address, name="pod", dashboard=False, memory_limit=0, **options) as worker,
+        Worker(scheduler.address, name="other", dashboard=False, memory_limit=0, **options) as other,
+        Client(scheduler.address, asynchronous=True, security=security) as client,
+    ):
+        data = await spread(client, [worker, other])
+        await drain(scheduler.address)
+        assert len(other.data) == 2
+        assert data
+
+
 async def test_results_wait_for_somebody_who_can_take_them(scheduler):
     async with (
         a_worker(scheduler, "pod") as worker,
@@ -110,11 +139,20 @@ async def test_row_31_a_scheduler_that_is_gone_is_found_out_in_under_a_second():
     """Not counting what it takes to start a Python, which is the machine's."""
     bare = await drain("", program="import os, msgpack, ssl, socket, threading; os._exit(0)")
     refused = await drain("tcp://127.0.0.1:1")
-    # An address that swallows what it is sent: nothing ever comes back.
-    with socket.create_server((LOCALHOST, 0)) as silent:
-        swallowed = await drain(f"tcp://{LOCALHOST}:{silent.getsockname()[1]}")
     assert refused - bare < 1
+    # A firewall that swallows what it is sent: nothing ever comes back.
+    with socket.create_server((LOCALHOST, 0), backlog=0) as full:
+        address = full.getsockname()
+        with socket.create_connection(address), socket.socket() as second:
+            second.setblocking(False)
+            second.connect_ex(address)
+            swallowed = await drain(f"tcp://{LOCALHOST}:{address[1]}")
     assert swallowed - bare < 1.5
+
+
+async def test_a_scheduler_that_hangs_is_given_up_after_a_few_seconds():
+    with socket.create_server((LOCALHOST, 0)) as silent:
+        assert await drain(f"tcp://{LOCALHOST}:{silent.getsockname()[1]}", seconds=20) < 12
 
 
 async def test_a_pod_whose_worker_never_registered_ends_at_once(scheduler):

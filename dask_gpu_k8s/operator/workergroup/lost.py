@@ -82,8 +82,12 @@ def find_lost(
     """
     lost: set[str] = set()
     waits: list[float] = []
+    nodes: dict[str, NodeFacts | None] = {}
     for pod in pods:
-        since = lost_since(pod, _node_of(pod, node))
+        name = pod["spec"].get("nodeName")
+        if name and name not in nodes:
+            nodes[name] = node(name)
+        since = lost_since(pod, nodes[name] if name else None)
         if since is None:
             continue
         wait = (since + PATIENCE - now).total_seconds()
@@ -92,8 +96,3 @@ def find_lost(
         else:
             waits.append(wait)
     return frozenset(lost), min(waits, default=None)
-
-
-def _node_of(pod: Manifest, node: Callable[[str], NodeFacts | None]) -> NodeFacts | None:
-    name = pod["spec"].get("nodeName")
-    return node(name) if name else None

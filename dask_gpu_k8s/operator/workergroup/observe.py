@@ -14,7 +14,14 @@ from dask_gpu_k8s.operator.engine.facts import Key, SchedulerAt, SchedulerUnreac
 from dask_gpu_k8s.operator.objects.containers import comm_port_of
 from dask_gpu_k8s.operator.objects.security import secret_of
 from dask_gpu_k8s.operator.objects.workers import replicas_of, template_mark
-from dask_gpu_k8s.operator.pods import is_finished, is_marked, is_owned_by, is_running, is_terminating
+from dask_gpu_k8s.operator.pods import (
+    is_finished,
+    is_marked,
+    is_owned_by,
+    is_ready,
+    is_running,
+    is_terminating,
+)
 from dask_gpu_k8s.operator.workergroup.lost import find_lost
 from dask_gpu_k8s.operator.workergroup.rollout import due, is_outdated, strategy_of
 from dask_gpu_k8s.operator.workergroup.victims import Candidate, match
@@ -116,6 +123,11 @@ class Observed:
             for each in self.present
             if not is_marked(each.pod) and not is_finished(each.pod) and each.name not in self.lost
         ]
+
+    @cached_property
+    def ready(self) -> int:
+        """How many of them are ready."""
+        return sum(is_ready(candidate.pod) for candidate in self.counted)
 
     @cached_property
     def outdated(self) -> frozenset[str]:

@@ -67,7 +67,7 @@ def due(candidates: Sequence[Candidate], mark: str, desired: int, strategy: Stra
     if strategy.type == "None":
         return []
     outdated = [each for each in candidates if is_outdated(each.pod, mark)]
-    if strategy.type == "Recreate":
+    if strategy.type == "Recreate" or not outdated:
         return outdated
     ready = [each for each in outdated if is_ready(each.pod)]
     available = sum(is_ready(each.pod) for each in candidates)

@@ -8,7 +8,7 @@ from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.api.explain import explain_group
 from dask_gpu_k8s.operator.engine.actions import Create, Outcome, refusals
 from dask_gpu_k8s.operator.engine.refusals import INVALID, NAMESPACE_TERMINATING, is_refused_for_good
-from dask_gpu_k8s.operator.pods import is_marked, is_ready, is_terminating
+from dask_gpu_k8s.operator.pods import is_marked, is_terminating
 from dask_gpu_k8s.operator.workergroup.observe import Observed
 from dask_gpu_k8s.operator.workergroup.rollout import strategy_of
 
@@ -34,11 +34,9 @@ def ready(seen: Observed, outcomes: list[Outcome]) -> Said:
     old = find((seen.group.get("status") or {}).get("conditions") or [], "Ready") or {}
     if (seen.cooling or is_refused_for_good(seen.group)) and old.get("status") == "False":
         return "False", old["reason"], old.get("message", "")
-    desired = seen.desired
-    number = sum(is_ready(each.pod) for each in seen.counted)
-    if number >= desired:
-        return "True", "WorkersReady", f"{number} of {desired} workers are ready."
-    why = explain_group([each.pod for each in seen.counted], desired)
+    if seen.ready >= seen.desired:
+        return "True", "WorkersReady", f"{seen.ready} of {seen.desired} workers are ready."
+    why = explain_group([each.pod for each in seen.counted], seen.desired)
     return "False", why.reason, why.message
 
 

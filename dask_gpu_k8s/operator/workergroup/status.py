@@ -7,7 +7,6 @@ from typing import Any
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.conditions import condition, find, set_condition
-from dask_gpu_k8s.api.explain import explain_pod
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.actions import (
     Conclusion,
@@ -21,7 +20,7 @@ from dask_gpu_k8s.operator.engine.actions import (
     soonest,
 )
 from dask_gpu_k8s.operator.engine.refusals import NAMESPACE_TERMINATING, RETRY_REFUSED
-from dask_gpu_k8s.operator.pods import is_ready
+from dask_gpu_k8s.operator.pods import scheduling_of
 from dask_gpu_k8s.operator.workergroup.observe import Observed
 from dask_gpu_k8s.operator.workergroup.plan import RETRY_KEPT, RETRY_MOVING
 from dask_gpu_k8s.operator.workergroup.said import ready, scaling_down, up_to_date
@@ -41,14 +40,13 @@ def conclude(seen: Observed, plan: Plan, outcomes: list[Outcome], now: datetime)
 def _counts(seen: Observed) -> dict[str, Any]:
     group = seen.group
     pods = [candidate.pod for candidate in seen.counted]
-    number = sum(map(is_ready, pods))
-    reasons = [explain_pod(pod).reason for pod in pods if not pod["spec"].get("nodeName")]
+    reasons = [scheduling_of(pod) for pod in pods if not pod["spec"].get("nodeName")]
     return {
         "observedGeneration": group["metadata"].get("generation"),
         "replicas": len(pods),
         "desiredReplicas": seen.desired,
-        "readyReplicas": number,
-        "pendingReplicas": max(0, seen.desired - number),
+        "readyReplicas": seen.ready,
+        "pendingReplicas": max(0, seen.desired - seen.ready),
         "unschedulableReplicas": reasons.count("Unschedulable"),
         "updatedReplicas": len(pods) - len(seen.outdated),
         "selector": labels.selector(labels.of_workers(group["spec"]["cluster"], group["metadata"]["name"])),
@@ -58,8 +56,7 @@ def _counts(seen: Observed) -> dict[str, Any]:
 def _phase(seen: Observed) -> str:
     if seen.is_paused:
         return "Pending" if seen.candidates else "Suspended"
-    counted = sum(is_ready(candidate.pod) for candidate in seen.counted)
-    return "Running" if counted >= seen.desired and not seen.leaving else "Pending"
+    return "Running" if seen.ready >= seen.desired and not seen.leaving else "Pending"
 
 
 def _conditions(seen: Observed, outcomes: list[Outcome], now: datetime) -> list[Manifest]:
@@ -101,5 +98,8 @@ def _refusal_note(seen: Observed, outcomes: list[Outcome]) -> list[Note]:
     refused = [each for each in refusals(outcomes) if each.reason != NAMESPACE_TERMINATING][:1]
     was = find((seen.group.get("status") or {}).get("conditions") or [], "Ready") or {}
     # The message names another Pod each time; the reason is what changes.
-    is_new = was.get("reason") != ready(seen, outcomes)[1]
-    return [Note("Warning", "WorkersRefused", each.message) for each in refused if is_new]
+    return [
+        Note("Warning", "WorkersRefused", each.message)
+        for each in refused
+        if was.get("reason") != ready(seen, outcomes)[1]
+    ]

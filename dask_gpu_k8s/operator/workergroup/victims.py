@@ -87,6 +87,8 @@ def choose(candidates: Iterable[Candidate], count: int, outdated: Container[str]
     outdated : container of str, optional
         Names of those made from another template than the present one.
     """
+    if count <= 0:
+        return []
     by_name = sorted(candidates, key=lambda candidate: candidate.name)
     youngest_first = sorted(by_name, key=_created, reverse=True)
 

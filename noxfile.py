@@ -84,6 +84,13 @@ def e2e_versions(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Play every script of an operator's life with a fault at every call; by default a spread of them."""
+    set_up(session, ".[test]")
+    session.run("python", "-m", "tests.faults", *(session.posargs or ("--every", "8")))
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, types, the layers of the house, and that generated files are current."""
     set_up(session, "-e", ".[lint]")

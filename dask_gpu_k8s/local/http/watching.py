@@ -6,7 +6,8 @@ Source: Kubernetes' documentation, "API concepts: Efficient detection of changes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 
 from aiohttp import web
 
@@ -101,17 +102,25 @@ class Watch:
         answer.enable_chunked_encoding()
         try:
             await answer.prepare(request)
-            # Headers go out with the first bytes of the body, and a client waits for them.
-            await answer.write(b"".join(self._first))
-            await self._follow(answer)
+            async with contextlib.aclosing(self.pieces()) as pieces:
+                async for piece in pieces:
+                    await answer.write(piece)
             await answer.write_eof()
         except ConnectionError:
             pass  # the client went, which is how most watches end
-        finally:
-            self.subscription.close()
         return answer
 
-    async def _follow(self, answer: web.StreamResponse) -> None:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield what is sent, piece by piece; the first one at once, even if it is empty."""
+        try:
+            # Headers go out with the first bytes of the body, and a client waits for them.
+            yield b"".join(self._first)
+            async for piece in self._follow():
+                yield piece
+        finally:
+            self.subscription.close()
+
+    async def _follow(self) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop().time
         end = clock() + (self._asked.timeout or LONGEST)
         bookmarks = _bookmark_times(clock(), end) if self._asked.bookmarks else iter(())
@@ -122,7 +131,7 @@ class Watch:
                 lines.append(self._bookmark())
                 due = next(bookmarks, end)
             if lines:
-                await answer.write(b"".join(lines))
+                yield b"".join(lines)
 
     async def _next_lines(self, seconds: float) -> list[bytes]:
         try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 
-from dask_gpu_k8s.api import labels
+from dask_gpu_k8s.api import labels, names
 from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKWORKERGROUP, POD, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import ALL_NAMESPACES, KubeClient
@@ -18,6 +18,7 @@ from dask_gpu_k8s.operator.engine.facts import GroupPods, Key, SchedulerAt, Work
 from dask_gpu_k8s.operator.engine.nodes import Nodes
 from dask_gpu_k8s.operator.engine.refusals import Refusals
 from dask_gpu_k8s.operator.engine.wishes import Wishes
+from dask_gpu_k8s.operator.objects.workers import replicas_of
 from dask_gpu_k8s.operator.schedulers.api import SchedulerApi
 
 
@@ -48,6 +49,12 @@ class StoreCache:
         for (resource, _), store in self._stores.items():
             if resource == POD:
                 yield from (pod for pod in store if pod["spec"].get("nodeName") == node)
+
+    def strays(self, key: Key, group: Manifest) -> list[Manifest]:
+        """Return the worker Pods of a group that have lost their owner."""
+        store = self._store(POD, key.namespace)
+        pods = store.by_label(labels.WORKERGROUP_NAME, key.name, key.namespace) if store else []
+        return [pod for pod in pods if _is_stray(pod, group)]
 
     def workers_of(self, namespace: str, cluster: str) -> Sequence[Manifest]:
         """Return the worker Pods of all groups of a cluster."""
@@ -121,13 +128,32 @@ class LiveWorld:
         """Return the worker Pods of a group; from the API server itself if the cache is overdue."""
         uid = group["metadata"]["uid"]
         if self._expectations.is_overdue(key, self._clock()):
-            selector = {labels.WORKERGROUP_NAME: key.name}
-            answer = await self._kube.list(POD, key.namespace, labels=selector)
-            self._expectations.settle(key, answer["items"], self._clock())
-            return GroupPods([pod for pod in answer["items"] if _is_owned(pod, uid)], settled=True)
-        return GroupPods(
-            self.cache.owned(POD, key.namespace, uid), settled=not self._expectations.is_open(key)
-        )
+            live = await self._list_pods(key)
+            self._expectations.settle(key, live, self._clock())
+            return GroupPods(_of_group(live, group), settled=True)
+        settled = not self._expectations.is_open(key)
+        pods = [*self.cache.owned(POD, key.namespace, uid), *self.cache.strays(key, group)]
+        if settled and self._may_lack(key, group, len(pods)):
+            live = _of_group(await self._list_pods(key), group)
+            if len(live) <= len(pods):
+                self._expectations.trust(key)
+            pods = live
+        return GroupPods(pods, settled=settled)
+
+    def _may_lack(self, key: Key, group: Manifest, count: int) -> bool:
+        """Say whether there may be Pods that the cache does not show, so that others would be made for them.
+
+        One may be there without the label by which it is watched, or made by an operator before us.
+        """
+        status = group.get("status") or {}
+        if count < int(status.get("replicas") or 0):
+            return True
+        is_short = count < max(replicas_of(group), int(status.get("desiredReplicas") or 0))
+        return is_short and bool(status.get("counter")) and not self._expectations.is_trusted(key)
+
+    async def _list_pods(self, key: Key) -> list[Manifest]:
+        answer = await self._kube.list(POD, key.namespace, labels={labels.WORKERGROUP_NAME: key.name})
+        return list(answer["items"])
 
     async def live(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """Return an object as the API server has it now."""
@@ -149,5 +175,19 @@ class LiveWorld:
         return await self._schedulers.demand(scheduler)
 
 
+def _of_group(pods: Iterable[Manifest], group: Manifest) -> list[Manifest]:
+    uid = group["metadata"]["uid"]
+    return [pod for pod in pods if _is_owned(pod, uid) or _is_stray(pod, group)]
+
+
 def _is_owned(pod: Manifest, uid: str) -> bool:
     return any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ())
+
+
+def _is_stray(pod: Manifest, group: Manifest) -> bool:
+    """Say whether a Pod that nobody owns was made for this very group: its name says so."""
+    meta = group["metadata"]
+    if pod["metadata"].get("ownerReferences"):
+        return False
+    made = range(int((group.get("status") or {}).get("counter") or 0))
+    return any(pod["metadata"]["name"] == names.worker_pod(meta["name"], meta["uid"], each) for each in made)

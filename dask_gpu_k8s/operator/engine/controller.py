@@ -153,6 +153,9 @@ class Controller:
             If something went wrong that may go well another time.
         """
         kind = self._kinds[key.kind]
+        # What is said is compared to what was seen. A later version may say something else, and be followed
+        # by the event that has this one looked at anew: to contradict it here would go on for ever.
+        resource = self._world.cache.get(kind.resource, key.namespace, key.name)
         seen = await kind.observe(key, self._world)
         if seen is None:
             self._queue.forget(key)
@@ -165,7 +168,6 @@ class Controller:
         outcomes = await self._executor.act(key, plan)
         self._metrics.acted(key.kind, outcomes)
         conclusion = kind.conclude(seen, plan, outcomes, now)
-        resource = self._world.cache.get(kind.resource, key.namespace, key.name)
         if refusals(outcomes) and resource is not None:
             self._refused.note(key, resource)
         is_said = True

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from dask_gpu_k8s.api.resources import DASKWORKERGROUP
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import Key
 from dask_gpu_k8s.operator.pods import is_marked, is_terminating
@@ -48,6 +49,7 @@ class Expectations:
         self._timeout = timeout
         self._since: dict[Key, dict[Expectation, float]] = {}
         self._keys: dict[Expectation, Key] = {}
+        self._trusted: set[Key] = set()
 
     def expect(self, key: Key, expectation: Expectation, now: float) -> None:
         """Note a change before it is sent; `now` is monotonic time in seconds."""
@@ -79,11 +81,27 @@ class Expectations:
             return
         is_gone = new is None or is_terminating(new)
         meta = pod["metadata"]
+        if new is None and not is_terminating(pod) and not self._is_deleted(meta["namespace"], meta["name"]):
+            self._trusted -= _groups_of(pod)
         self.drop(Expectation("create", meta["namespace"], meta["name"]))
         if is_gone:
             self.drop(Expectation("delete", meta["namespace"], meta["name"]))
         if is_gone or is_marked(pod):
             self.drop(Expectation("mark", meta["namespace"], meta["name"]))
+
+    def is_trusted(self, key: Key) -> bool:
+        """Say whether the cache has been seen to show all Pods of a group.
+
+        It has not right after the start, and when one has left it though nobody was seen to delete it.
+        """
+        return key in self._trusted
+
+    def trust(self, key: Key) -> None:
+        """Note that the cache shows all Pods of a group."""
+        self._trusted.add(key)
+
+    def _is_deleted(self, namespace: str, name: str) -> bool:
+        return Expectation("delete", namespace, name) in self._keys
 
     def is_open(self, key: Key) -> bool:
         """Say whether the cache has yet to show something done for `key`."""
@@ -111,6 +129,12 @@ class Expectations:
                 self._since[key][expectation] = now
             else:
                 self.drop(expectation)
+
+
+def _groups_of(pod: Manifest) -> set[Key]:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    groups = [owner["name"] for owner in owners if owner["kind"] == DASKWORKERGROUP.kind]
+    return {Key(DASKWORKERGROUP.kind, pod["metadata"]["namespace"], name) for name in groups}
 
 
 def _holds(expectation: Expectation, pod: Manifest | None) -> bool:

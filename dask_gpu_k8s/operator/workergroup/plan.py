@@ -23,6 +23,7 @@ from dask_gpu_k8s.operator.workergroup.leaving import (
     send_off,
     short_grace,
 )
+from dask_gpu_k8s.operator.workergroup.mending import mend
 from dask_gpu_k8s.operator.workergroup.observe import Observed
 from dask_gpu_k8s.operator.workergroup.rollout import due, is_outdated, strategy_of
 from dask_gpu_k8s.operator.workergroup.victims import choose
@@ -49,6 +50,7 @@ def plan(seen: Observed, now: datetime) -> Plan:
     if seen.is_suspended:
         draft.then += [delete_pod(each.pod, grace_seconds=short_grace(each.pod)) for each in seen.present]
         return draft.finish()
+    draft.then += mend(seen.group, (each.pod for each in seen.present))
     draft.wake(seen.losing)
     kept, failures = _plan_finished(seen, now, draft)
     missing = seen.desired - len(seen.counted) - kept
@@ -149,6 +151,7 @@ def _plan_departures(seen: Observed, cluster: Manifest, now: datetime, draft: Dr
     send_off(seen, victims, SUSPEND if seen.is_paused else SCALE_DOWN, now, draft)
     if seen.cooling or is_refused_for_good(seen.group):
         # Whoever went now would not be replaced.
+        draft.wake(seen.cooling or None)
         return
     gone = {victim.name for victim in victims}
     rest = [each for each in seen.counted if each.name not in gone]

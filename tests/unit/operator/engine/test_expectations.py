@@ -75,3 +75,23 @@ def test_one_look_at_the_api_server_settles_it(change, live, is_open):
     expectations.settle(KEY, live, now=110)
     assert expectations.is_open(KEY) is is_open
     assert not expectations.is_overdue(KEY, 119)
+
+
+def test_the_cache_is_trusted_until_a_pod_vanishes_that_nobody_deleted():
+    expectations = Expectations(10)
+    group = Key("DaskWorkerGroup", "ns", "foo-default")
+    assert not expectations.is_trusted(group)
+    expectations.trust(group)
+    assert expectations.is_trusted(group)
+    expectations.shown(a_worker(0), None)
+    assert not expectations.is_trusted(group)
+
+
+def test_the_cache_stays_trusted_when_a_pod_was_seen_to_be_deleted():
+    group = Key("DaskWorkerGroup", "ns", "foo-default")
+    expectations = Expectations(10)
+    expectations.trust(group)
+    expectations.shown(a_worker(0, deleted=True), None)
+    expectations.expect(group, Expectation("delete", "ns", name_of(1)), 100)
+    expectations.shown(a_worker(1), None)
+    assert expectations.is_trusted(group)

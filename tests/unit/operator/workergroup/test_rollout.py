@@ -135,7 +135,7 @@ def test_the_groups_own_strategy_comes_before_its_clusters():
 
 def test_nobody_is_sent_off_who_could_not_be_replaced():
     pods = [outdated(0), a_worker(1)]
-    assert plan(a_view(pods, 2, workers=known(2), cooling=9.0), NOW) == Plan()
+    assert plan(a_view(pods, 2, workers=known(2), cooling=9.0), NOW) == Plan(wake_after=9.0)
 
 
 def test_without_its_scheduler_running_workers_stay():

@@ -23,7 +23,7 @@ from dask_gpu_k8s.operator.engine.nodes import Nodes, has_changed
 from dask_gpu_k8s.operator.engine.queue import LOW, WorkQueue
 from dask_gpu_k8s.operator.engine.refusals import Refusals
 from dask_gpu_k8s.operator.engine.reporter import Reporter
-from dask_gpu_k8s.operator.engine.routes import concerned
+from dask_gpu_k8s.operator.engine.routes import cluster_whose_groups_care, concerned
 from dask_gpu_k8s.operator.following import Following, cancel
 from dask_gpu_k8s.operator.gauges import cache_gauges, process_gauges
 from dask_gpu_k8s.operator.health import serve_health
@@ -173,16 +173,15 @@ class Operator:
         for obj in (old, new):
             yield from concerned(resource, obj) if obj else ()
         yield from duties(resource, old, new)
-        if resource == DASKCLUSTER and _generation(old) != _generation(new):
-            meta = (new or old or {})["metadata"]
-            for group in self._cache.groups_of(meta["namespace"], meta["name"]):
-                yield Key(DASKWORKERGROUP.kind, meta["namespace"], group["metadata"]["name"])
         if resource in (DASKCLUSTER, DASKWORKERGROUP, DASKAUTOSCALER) and _interest(old) != _interest(new):
             obj = new or old or {}
             meta = obj["metadata"]
             name = meta["name"] if resource == DASKCLUSTER else obj["spec"]["cluster"]
             for each in self._cache.autoscalers_of(meta["namespace"], name):
                 yield Key(DASKAUTOSCALER.kind, meta["namespace"], each["metadata"]["name"])
+        namespace, cluster = cluster_whose_groups_care(resource, old, new)
+        for group in self._cache.groups_of(namespace, cluster) if cluster else ():
+            yield Key(DASKWORKERGROUP.kind, namespace, group["metadata"]["name"])
 
     def _gauges(self) -> list[Gauge]:
         return [
@@ -200,7 +199,3 @@ class Operator:
 def _interest(obj: Manifest | None) -> object:
     """Return what autoscalers go by: the specification, and whether the scheduler runs."""
     return obj and (obj["metadata"].get("generation"), (obj.get("status") or {}).get("phase"))
-
-
-def _generation(obj: Manifest | None) -> object:
-    return obj["metadata"].get("generation") if obj else None

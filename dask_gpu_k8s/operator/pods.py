@@ -72,6 +72,15 @@ def is_owned_by(resource: Manifest, uid: str) -> bool:
     return any(owner.get("uid") == uid and owner.get("controller") for owner in owners)
 
 
+def is_leftover(resource: Manifest, kind: str, owner: Manifest) -> bool:
+    """Say whether it belongs to an earlier object of the name of `owner`, and goes by itself."""
+    meta = owner["metadata"]
+    return any(
+        (each.get("kind"), each.get("name")) == (kind, meta["name"]) and each.get("uid") != meta["uid"]
+        for each in resource["metadata"].get("ownerReferences") or ()
+    )
+
+
 def controller(resource: Manifest) -> Manifest:
     """Return the reference to its controlling owner; empty if it has none."""
     owners = resource["metadata"].get("ownerReferences") or ()

@@ -20,7 +20,8 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.autoscalers import server_of
 from dask_gpu_k8s.operator.daskcluster.certificates import Certificates, observe_certificates
 from dask_gpu_k8s.operator.engine.facts import Key, World
-from dask_gpu_k8s.operator.pods import controller, is_owned_by, is_terminating
+from dask_gpu_k8s.operator.pods import controller, is_leftover, is_owned_by, is_terminating
+from dask_gpu_k8s.operator.workergroup.lost import silent_since
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Observed:
         The objects of the names that it gives them, whoever owns them.
     groups : sequence of Manifest
         All its DaskWorkerGroups.
+    is_scheduler_silent : bool
+        Whether the node of the scheduler's Pod is not heard of any more.
     workers_left : int
         Worker Pods that are there although none is to be.
     awaits_runner : bool
@@ -57,6 +60,7 @@ class Observed:
     budget: Manifest | None = None
     policy: Manifest | None = None
     groups: Sequence[Manifest] = ()
+    is_scheduler_silent: bool = False
     workers_left: int = 0
     awaits_runner: bool = False
     home: str = ""
@@ -93,13 +97,7 @@ class Observed:
 
     def is_leftover(self, part: Manifest) -> bool:
         """Say whether `part` belongs to an earlier cluster of this name and goes by itself."""
-        owners = part["metadata"].get("ownerReferences") or ()
-        name = self.cluster["metadata"]["name"]
-        return any(
-            (owner.get("kind"), owner.get("name")) == (DASKCLUSTER.kind, name)
-            and owner.get("uid") != self.uid
-            for owner in owners
-        )
+        return is_leftover(part, DASKCLUSTER.kind, self.cluster)
 
     def is_own(self, child: Manifest | None) -> bool:
         """Say whether `child` exists and belongs to this very cluster."""
@@ -127,6 +125,7 @@ async def observe(key: Key, world: World) -> Observed | None:
         budget=part(BUDGET, names.scheduler(key.name)),
         policy=part(NETWORKPOLICY, names.network_policy(key.name)),
         groups=[group for group in owned if not is_terminating(group)],
+        is_scheduler_silent=_is_silent(part(POD, names.scheduler(key.name)), world),
         awaits_runner=_awaits_runner(key, cluster, world),
         home=world.home,
         certificates=await observe_certificates(cluster, world),
@@ -136,6 +135,14 @@ async def observe(key: Key, world: World) -> Observed | None:
     if not seen.are_workers_suspended:
         return seen
     return replace(seen, workers_left=len(world.cache.workers_of(key.namespace, key.name)))
+
+
+def _is_silent(pod: Manifest | None, world: World) -> bool:
+    if pod is None:
+        return False
+    node = pod["spec"].get("nodeName")
+    since = silent_since(pod, world.node(node) if node else None)
+    return since is not None and since <= world.now()
 
 
 def _awaits_runner(key: Key, cluster: Manifest, world: World) -> bool:

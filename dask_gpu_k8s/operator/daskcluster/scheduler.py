@@ -53,7 +53,7 @@ def plan_removal(seen: Observed, now: datetime) -> tuple[list[list[Action]], flo
     if pod is None or not (seen.is_own(pod) or seen.is_leftover(pod)):
         return [], None
     if is_terminating(pod):
-        return plan_force(pod, now)
+        return plan_force(pod, now, is_silent=seen.is_scheduler_silent)
     if not seen.is_own(pod):
         return [], None
     if is_going(seen):
@@ -78,9 +78,24 @@ def blocking_finalizers(pod: Manifest) -> list[str]:
     return list(meta.get("finalizers") or ()) if is_terminating(pod) and is_over else []
 
 
-def plan_force(pod: Manifest, now: datetime) -> tuple[list[list[Action]], float | None]:
-    """Delete by force what its node does not end: it is lost, and nothing else frees the name."""
-    if pod["metadata"].get("deletionGracePeriodSeconds") == 0 or is_ready(pod):
+def plan_force(
+    pod: Manifest, now: datetime, *, is_silent: bool = False
+) -> tuple[list[list[Action]], float | None]:
+    """Delete by force what its node does not end: it is lost, and nothing else frees the name.
+
+    Parameters
+    ----------
+    pod : Manifest
+        A Pod that is being deleted.
+    now : datetime
+    is_silent : bool, optional
+        Whether nothing is heard of its node: then its grace need not be waited for.
+    """
+    if pod["metadata"].get("deletionGracePeriodSeconds") == 0:
+        return [], None
+    if is_silent:
+        return [[_delete(pod, grace_seconds=0)]], None
+    if is_ready(pod):
         return [], None
     due = parse_time(pod["metadata"]["deletionTimestamp"]) + OVERDUE
     if now < due:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import (
@@ -17,6 +18,10 @@ from dask_gpu_k8s.api.resources import (
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.autoscalers import group_of
 from dask_gpu_k8s.operator.engine.facts import Key
+from dask_gpu_k8s.operator.pods import is_finished, is_terminating
+
+Place: TypeAlias = tuple[str, str]
+"""Namespace and name."""
 
 LOOKED_AFTER = (DASKCLUSTER, DASKWORKERGROUP, DASKJOB, DASKAUTOSCALER)
 """Kinds that have a planner."""
@@ -57,3 +62,34 @@ def _concerned(resource: Resource, obj: Manifest) -> Iterator[Key]:
         if labels.JOB_ATTEMPT in (meta.get("annotations") or {}):
             # The job's runner may be beside the scheduler; and the next attempt waits for it to be gone.
             yield Key(DASKJOB.kind, namespace, own[labels.CLUSTER_NAME])
+
+
+def cluster_whose_groups_care(resource: Resource, old: Manifest | None, new: Manifest | None) -> Place:
+    """Return namespace and name of the cluster whose groups may have to do something about a change.
+
+    They go by its spec, and make no workers while it has no scheduler's Pod. Both are empty if they need not
+    care.
+
+    Parameters
+    ----------
+    resource : Resource
+        Kind of the object.
+    old, new : Manifest, optional
+        The object before and after; ``None`` where it did not exist.
+    """
+    meta = (new or old or {})["metadata"]
+    if resource == DASKCLUSTER and _generation(old) != _generation(new):
+        return meta["namespace"], meta["name"]
+    own = meta.get("labels") or {}
+    is_scheduler = resource == POD and own.get(labels.COMPONENT) == labels.SCHEDULER
+    if is_scheduler and labels.CLUSTER_NAME in own and _is_there(old) != _is_there(new):
+        return meta["namespace"], own[labels.CLUSTER_NAME]
+    return "", ""
+
+
+def _generation(obj: Manifest | None) -> object:
+    return obj["metadata"].get("generation") if obj else None
+
+
+def _is_there(pod: Manifest | None) -> bool:
+    return pod is not None and not is_terminating(pod) and not is_finished(pod)

@@ -29,8 +29,16 @@ def lost_since(pod: Manifest, node: NodeFacts | None) -> datetime | None:
     node : NodeFacts, optional
         ``None`` if nodes may not be read: then the Pod's own conditions tell.
     """
-    signs = (_condemned(pod), _disowned(pod), _stranded(pod, node))
-    return min((sign for sign in signs if sign), default=None)
+    return _first(_condemned(pod), silent_since(pod, node))
+
+
+def silent_since(pod: Manifest, node: NodeFacts | None) -> datetime | None:
+    """Return since when nothing is heard of a Pod's node; arguments as for `lost_since`."""
+    return _first(_disowned(pod), _stranded(pod, node))
+
+
+def _first(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment), default=None)
 
 
 def _condemned(pod: Manifest) -> datetime | None:

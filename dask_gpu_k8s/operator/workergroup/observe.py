@@ -54,6 +54,8 @@ class Observed:
         Why the scheduler did not answer; empty if it did or was not asked.
     elsewhere : tuple of Candidate
         Pods of the cluster's other groups that are on their way out, if the scheduler was asked.
+    awaits_scheduler : bool
+        Whether there is no scheduler's Pod: a quota must have room for that one before workers.
     cooling : float
         Seconds for which no Pod is made, because the API server has just refused some.
     autoscaled : bool
@@ -71,6 +73,7 @@ class Observed:
     workers: Mapping[str, WorkerFacts] | None = None
     unreachable: str = ""
     elsewhere: tuple[Candidate, ...] = ()
+    awaits_scheduler: bool = False
     cooling: float = 0.0
     autoscaled: bool = False
 
@@ -156,6 +159,7 @@ async def observe(key: Key, world: World) -> Observed | None:
         schedulerless=world.cache.get(POD, key.namespace, names.scheduler(cluster["metadata"]["name"]))
         is None,
         scheduler=scheduler_at(cluster, world),
+        awaits_scheduler=not _has_scheduler(cluster, world),
         cooling=world.cooling(key, group),
         autoscaled=autoscaler is not None,
     )
@@ -183,6 +187,15 @@ async def _with_workers(seen: Observed, cluster: Manifest, world: World) -> Obse
         workers=workers,
         elsewhere=tuple(match(others, workers)),
     )
+
+
+def _has_scheduler(cluster: Manifest, world: World) -> bool:
+    """Say whether there is a scheduler's Pod that is to stay, be it ready or not."""
+    meta = cluster["metadata"]
+    pod = world.cache.get(POD, meta["namespace"], names.scheduler(meta["name"]))
+    if pod is None or not is_owned_by(pod, meta["uid"]):
+        return False
+    return not is_terminating(pod) and not is_finished(pod)
 
 
 def scheduler_at(cluster: Manifest, world: World) -> SchedulerAt | None:

@@ -12,7 +12,7 @@ from dask_gpu_k8s.operator.engine.actions import Create, Patch, Plan
 from dask_gpu_k8s.operator.engine.refusals import is_refused_for_good
 from dask_gpu_k8s.operator.objects.metadata import make_owner_reference
 from dask_gpu_k8s.operator.objects.workers import make_worker_pod
-from dask_gpu_k8s.operator.pods import is_marked, is_terminating
+from dask_gpu_k8s.operator.pods import is_leftover, is_marked, is_terminating
 from dask_gpu_k8s.operator.workergroup.draft import Draft, delete_pod, patch_group
 from dask_gpu_k8s.operator.workergroup.failures import failures_in_a_row, time_kept
 from dask_gpu_k8s.operator.workergroup.leaving import (
@@ -44,6 +44,9 @@ def plan(seen: Observed, now: datetime) -> Plan:
         return Plan()
     if not seen.settled:
         return Plan(wake_after=RETRY_UNSETTLED)
+    if is_leftover(seen.group, DASKCLUSTER.kind, cluster):
+        # To adopt it would keep it from the collector, in the way of the cluster's own.
+        return Plan()
     if not _is_adopted(seen.group, cluster):
         return Plan(((_adopt(seen.group, cluster),),))
     draft = Draft()
@@ -54,7 +57,7 @@ def plan(seen: Observed, now: datetime) -> Plan:
     draft.wake(seen.losing)
     kept, failures = _plan_finished(seen, now, draft)
     missing = seen.desired - len(seen.counted) - kept
-    if missing > 0:
+    if missing > 0 and not seen.awaits_scheduler:
         _plan_creation(seen, cluster, missing, failures, draft)
     _plan_departures(seen, cluster, now, draft)
     see_off(seen, now, draft)
@@ -63,12 +66,14 @@ def plan(seen: Observed, now: datetime) -> Plan:
 
 def _is_adopted(group: Manifest, cluster: Manifest) -> bool:
     owners = group["metadata"].get("ownerReferences") or ()
-    return any(owner.get("uid") == cluster["metadata"]["uid"] for owner in owners)
+    is_named = any(owner.get("uid") == cluster["metadata"]["uid"] for owner in owners)
+    return is_named and any(owner.get("controller") for owner in owners)
 
 
 def _adopt(group: Manifest, cluster: Manifest) -> Patch:
     """Let a group made by a user go with its cluster like the cluster's own."""
-    owners = group["metadata"].get("ownerReferences") or []
+    uid = cluster["metadata"]["uid"]
+    owners = [each for each in group["metadata"].get("ownerReferences") or () if each.get("uid") != uid]
     reference = make_owner_reference(cluster, DASKCLUSTER)
     # Only one owner may be the controlling one.
     reference["controller"] = not any(owner.get("controller") for owner in owners)

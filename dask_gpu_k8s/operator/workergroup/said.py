@@ -36,6 +36,9 @@ def ready(seen: Observed, outcomes: list[Outcome]) -> Said:
         return "False", old["reason"], old.get("message", "")
     if seen.ready >= seen.desired:
         return "True", "WorkersReady", f"{seen.ready} of {seen.desired} workers are ready."
+    if seen.awaits_scheduler and len(seen.counted) < seen.desired:
+        text = f"{seen.ready} of {seen.desired} ready; more come with the scheduler's Pod."
+        return "False", "AwaitsScheduler", text
     why = explain_group([each.pod for each in seen.counted], seen.desired)
     return "False", why.reason, why.message
 

@@ -16,6 +16,7 @@ from dask_gpu_k8s.api.resources import (
     EVENT,
     NETWORKPOLICY,
     POD,
+    RESOURCEQUOTA,
     SERVICE,
 )
 from dask_gpu_k8s.kube.client import KubeClient
@@ -138,6 +139,10 @@ async def edit_label(kube: KubeClient) -> None:
 
 async def has_looked(operator: Any, runs: int) -> bool:
     return operator.controller.counts.runs >= runs and len(operator._queue) == 0
+
+
+async def has_run(operator: Any, runs: int) -> bool:
+    return bool(operator.controller.counts.runs >= runs)
 
 
 async def on_a_node_that_is_gone(kube: KubeClient, **metadata: Any) -> str:
@@ -271,3 +276,119 @@ async def test_row_39_a_network_policy_closes_the_cluster_and_opens_it_again(kub
         await until(kube, NETWORKPOLICY, "foo-network", lambda it: peer in it["spec"]["ingress"][0]["from"])
         await edit(kube, networkPolicy=False)
         await until_gone(kube, NETWORKPOLICY, "foo-network")
+
+
+async def limit_pods(kube: KubeClient, number: int) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}}
+    await kube.create(RESOURCEQUOTA, {**quota, "spec": {"hard": {"pods": str(number)}}})
+
+
+async def test_row_54_the_scheduler_gets_what_the_quota_has(kube):
+    """Of two Pods one is the scheduler, and the group says why there are no more."""
+    await limit_pods(kube, 2)
+    async with running(kube):
+        await kube.create(DASKCLUSTER, a_cluster("foo", 3))
+        said = await until_says(kube, "WorkersReady", "QuotaExceeded")
+        assert "exceeded quota: few" in said["message"]
+        names = [pod["metadata"]["name"] for pod in (await kube.list(POD))["items"]]
+        assert len(names) == 2
+        assert SCHEDULER in names
+
+
+async def test_row_54_a_lost_scheduler_gets_its_place_in_the_quota_back(kube):
+    """No worker takes it while the scheduler is on its way out, nor while there is none."""
+    await limit_pods(kube, 2)
+    async with running(kube):
+        await kube.create(DASKCLUSTER, a_cluster("foo", 3))
+        await until_says(kube, "WorkersReady", "QuotaExceeded")
+        for _ in range(3):
+            uid = (await kube.get(POD, SCHEDULER))["metadata"]["uid"]
+            await kube.delete(POD, SCHEDULER)
+            await kube.patch(DASKWORKERGROUP, "foo-default", {"metadata": {"labels": {"look": "again"}}})
+            await until_scheduler(kube, not_uid=uid)
+
+
+async def test_row_54_a_refusal_is_a_condition_and_not_a_loop(kube):
+    await limit_pods(kube, 0)
+    async with running(kube) as operator:
+        await kube.create(DASKCLUSTER, a_cluster("foo", 3))
+        said = await until_says(kube, "Accepted", "QuotaExceeded")
+        assert "exceeded quota: few" in said["message"]
+        assert (await until_phase(kube, "Error"))["conditions"]
+        sent: list[str] = []
+        request = kube.request
+
+        async def noting(method: str, resource: Any, **more: Any) -> Any:
+            sent.append(f"{method} {resource.plural}")
+            return await request(method, resource, **more)
+
+        kube.request = noting  # type: ignore[method-assign]
+        runs = operator.controller.counts.runs
+        for number in range(5):
+            await kube.patch(DASKCLUSTER, "foo", {"metadata": {"labels": {"look": str(number)}}})
+            await eventually(lambda wanted=runs + number + 1: has_run(operator, wanted))
+        assert sent == ["PATCH daskclusters"] * 5, "the operator itself has asked for nothing"
+        assert (await told(kube)).count("QuotaExceeded") == 1
+
+
+async def test_row_24_no_pod_while_suspended(kube):
+    async with running(kube):
+        await is_up(kube)
+        await edit(kube, suspend=True)
+        await until_phase(kube, "Suspended")
+        assert (await kube.list(POD))["items"] == []
+        assert await found(kube, SERVICE, SCHEDULER)
+        assert await found(kube, DASKWORKERGROUP, "foo-default")
+        await edit(kube, suspend=False)
+        await until_scheduler(kube)
+        await becomes_ready(kube)
+        await until(kube, DASKCLUSTER, "foo", lambda it: it["status"]["replicas"] == 1)
+        status = await until_phase(kube, "Running")
+        assert status["schedulerRestarts"] == 0
+
+
+async def test_row_24_a_cluster_may_be_born_suspended(kube):
+    cluster = a_cluster("foo", 2)
+    cluster["spec"]["suspend"] = True
+    async with running(kube):
+        await kube.create(DASKCLUSTER, cluster)
+        await until_phase(kube, "Suspended")
+        await until(kube, DASKWORKERGROUP, "foo-default", lambda it: it.get("status"))
+        assert (await kube.list(POD))["items"] == []
+
+
+async def test_row_51_events_are_transitions_however_often_it_is_looked(kube):
+    """A life of a cluster, and a hundred reconciles more than it needs."""
+    async with running(kube) as operator:
+        await is_up(kube)
+        for number in range(100):
+            await kube.patch(DASKCLUSTER, "foo", {"metadata": {"labels": {"look": str(number)}}})
+        uid = (await kube.get(POD, SCHEDULER))["metadata"]["uid"]
+        await kube.delete(POD, SCHEDULER)
+        await until_scheduler(kube, not_uid=uid)
+        await becomes_ready(kube)
+        await until_says(kube, "SchedulerLost", "StartedAgain")
+        await edit(kube, suspend=True)
+        await until_phase(kube, "Suspended")
+        await edit(kube, suspend=False)
+        await until_scheduler(kube)
+        await becomes_ready(kube)
+        await until_phase(kube, "Running")
+        for number in range(100):
+            await kube.patch(DASKCLUSTER, "foo", {"metadata": {"labels": {"look": str(number)}}})
+        runs = operator.controller.counts.runs
+        await edit_label(kube)
+        await eventually(lambda: has_looked(operator, runs + 1))
+
+        async def all_told() -> bool:
+            return (await told(kube))[-1:] == ["SchedulerReady"]
+
+        await eventually(all_told)
+        assert await told(kube) == [
+            "SchedulerReady",
+            "SchedulerLost",
+            "SchedulerReady",
+            "Suspended",
+            "Resumed",
+            "SchedulerReady",
+        ]

@@ -185,3 +185,15 @@ def test_row_54_a_finalizer_that_keeps_the_name_is_named():
     assert "dask.kopf.dev/logs" in message
     assert "kubectl patch pod foo-scheduler -n ns" in message
     assert life.told.count("NameBlocked") == 1
+
+
+def test_one_whose_node_is_silent_goes_at_once():
+    life = Life()
+    life.sees()
+    pod = life.pod(metadata=terminating(-25))
+    (force,) = life.sees(scheduler=pod, is_scheduler_silent=True)
+    assert force.grace_seconds == 0
+    stays = life.pod()
+    assert life.sees(scheduler=stays, is_scheduler_silent=True) == [], (
+        "Kubernetes decides when it is given up"
+    )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKJOB, DASKWORKERGROUP, POD, SERVICE
 from dask_gpu_k8s.operator.engine.facts import Key
-from dask_gpu_k8s.operator.engine.routes import concerned
+from dask_gpu_k8s.operator.engine.routes import cluster_whose_groups_care, concerned
 from tests.unit.operator.builders import a_cluster, a_job, a_job_cluster, a_runner, a_worker, parts_of
 
 CLUSTER = Key("DaskCluster", "ns", "foo")
@@ -53,3 +57,35 @@ def test_owners_of_other_kinds_are_no_concern_of_ours():
     owner = {"apiVersion": "v1", "kind": "DaskCluster", "name": "foo", "uid": "x"}
     job = {"metadata": {"name": "foo", "namespace": "ns", "ownerReferences": [owner]}, "spec": {}}
     assert concerned(DASKJOB, job) == {JOB}
+
+
+def a_scheduler(**changes: Any) -> dict[str, Any]:
+    meta = {
+        "name": "foo-scheduler",
+        "namespace": "ns",
+        "labels": {"dask.org/cluster-name": "foo", "dask.org/component": "scheduler"},
+    }
+    return {"metadata": {**meta, **changes}, "status": {}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "do"),
+    [
+        (None, a_scheduler(), True),
+        (a_scheduler(), None, True),
+        (a_scheduler(), a_scheduler(deletionTimestamp="2026-01-31T12:00:00Z"), True),
+        (a_scheduler(), {**a_scheduler(), "status": {"phase": "Failed"}}, True),
+        (a_scheduler(), {**a_scheduler(), "status": {"phase": "Running"}}, False),
+        (None, a_scheduler(labels={}), False),
+    ],
+)
+def test_groups_care_whether_there_is_a_scheduler(old, new, do):
+    assert cluster_whose_groups_care(POD, old, new) == (("ns", "foo") if do else ("", ""))
+
+
+def test_groups_care_for_the_spec_of_their_cluster():
+    def a_cluster(generation: int) -> dict[str, Any]:
+        return {"metadata": {"name": "foo", "namespace": "ns", "generation": generation}}
+
+    assert cluster_whose_groups_care(DASKCLUSTER, a_cluster(1), a_cluster(2)) == ("ns", "foo")
+    assert cluster_whose_groups_care(DASKCLUSTER, a_cluster(2), a_cluster(2)) == ("", "")

@@ -216,6 +216,25 @@ def test_a_group_that_somebody_else_controls_keeps_that_controller():
     assert adopt.patch["metadata"]["ownerReferences"][1]["controller"] is False
 
 
+def test_row_6_what_an_earlier_cluster_left_is_not_adopted():
+    """The collector would take the earlier owner off it, and leave it in the way of the cluster's own."""
+    group = a_group()
+    earlier = {"kind": "DaskCluster", "name": "foo", "uid": "u-earlier", "controller": True}
+    group["metadata"] = {**group["metadata"], "ownerReferences": [earlier]}
+    assert plan(a_view([], group=group), NOW) == Plan()
+    half = {"kind": "DaskCluster", "name": "foo", "uid": "u-cluster", "controller": False}
+    group["metadata"] = {**group["metadata"], "ownerReferences": [half]}
+    (adopt,) = plan(a_view([], group=group), NOW).actions
+    assert isinstance(adopt, Patch)
+    (owner,) = adopt.patch["metadata"]["ownerReferences"]
+    assert (owner["uid"], owner["controller"]) == ("u-cluster", True)
+
+
+def test_row_54_no_worker_is_made_before_the_scheduler():
+    assert plan(a_view([], awaits_scheduler=True), NOW) == Plan()
+    assert plan(a_view([], awaits_scheduler=False), NOW).actions
+
+
 def test_what_was_just_refused_is_not_asked_again():
     assert plan(a_view([], cooling=12.0), NOW) == Plan(wake_after=12.0)
 

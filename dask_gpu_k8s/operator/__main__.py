@@ -15,6 +15,7 @@ from dask_gpu_k8s.kube.limits import IN_FLIGHT, Limits
 from dask_gpu_k8s.operator import logs
 from dask_gpu_k8s.operator.app import Operator
 from dask_gpu_k8s.operator.settings import Settings
+from dask_gpu_k8s.operator.shaping import DefaultsError
 
 
 def parse_settings(arguments: list[str] | None = None) -> Settings:
@@ -37,6 +38,10 @@ def parse_settings(arguments: list[str] | None = None) -> Settings:
         "--leader-elect", dest="lease", metavar="LEASE",
         help="work only while holding the Lease of this name in the operator's own namespace (default: work "
         "at once, and be the only one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--defaults", metavar="FILE",
+        help="labels, annotations, env, sidecars and more for all that is made (default: none)",
     )  # fmt: skip
     parser.add_argument(
         "--health-port", type=int, default=0, metavar="PORT",
@@ -92,7 +97,7 @@ def main() -> int:
     logs.set_up(settings.log_level, settings.log_format)
     try:
         asyncio.run(run(settings))
-    except KubeError as error:
+    except (KubeError, DefaultsError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

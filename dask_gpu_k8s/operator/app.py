@@ -8,11 +8,20 @@ import logging
 import time
 from collections.abc import Iterator
 
-from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKWORKERGROUP, NODE, POD, Resource
+from dask_gpu_k8s.api.resources import (
+    DASK_RESOURCES,
+    DASKAUTOSCALER,
+    DASKCLUSTER,
+    DASKWORKERGROUP,
+    NODE,
+    POD,
+    Resource,
+)
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.config import in_cluster
+from dask_gpu_k8s.operator.definitions import Definitions
 from dask_gpu_k8s.operator.engine.cache import LiveWorld, StoreCache
 from dask_gpu_k8s.operator.engine.controller import Controller
 from dask_gpu_k8s.operator.engine.duties import duties
@@ -34,12 +43,15 @@ from dask_gpu_k8s.operator.prometheus import Gauge
 from dask_gpu_k8s.operator.schedulers.api import SchedulerApi
 from dask_gpu_k8s.operator.schedulers.link import SchedulerLink
 from dask_gpu_k8s.operator.settings import Settings
+from dask_gpu_k8s.operator.shaping import Shaper, installed_plugins, read_defaults
 
 logger = logging.getLogger(__name__)
 
 
 STOP_PATIENCE = 5.0
 """Seconds that runs get to end when the operator stops; whatever they leave half done is safe."""
+
+OWNERS = {resource.kind: resource for resource in DASK_RESOURCES}
 
 LONGEST_RETRY = 30.0
 """Seconds between tries of what keeps failing: once a fault is mended, all is well within a minute."""
@@ -52,6 +64,11 @@ class Operator:
     ----------
     kube : KubeClient
     settings : Settings
+
+    Raises
+    ------
+    DefaultsError
+        If the file of defaults cannot be used.
     """
 
     def __init__(self, kube: KubeClient, settings: Settings) -> None:
@@ -66,6 +83,9 @@ class Operator:
         self._cache = StoreCache(stores)
         link = SchedulerLink(kube, direct=in_cluster(), timeout=settings.scheduler_timeout)
         self._schedulers = SchedulerApi(link, patience=settings.retire_patience)
+        defaults = read_defaults(settings.defaults) if settings.defaults else None
+        self._shaper = Shaper(defaults, installed_plugins())
+        self._definitions = Definitions(kube)
         self.metrics = Metrics([kind.name for kind in KINDS])
         self.metrics.show([*self._gauges(), *cache_gauges(self.following.reflectors), *process_gauges()])
         kube.on_call = self.metrics.called
@@ -80,7 +100,7 @@ class Operator:
                 Nodes(self.following.nodes),
                 home=kube.namespace if in_cluster() else "",
             ),
-            Executor(kube, self._schedulers, self._expectations),
+            Executor(kube, self._schedulers, self._expectations, self._shape),
             Reporter(kube),
             self._refused,
             self._queue,
@@ -103,7 +123,8 @@ class Operator:
                 await stack.enter_async_context(page)
             following = asyncio.ensure_future(self.following.run())
             working = asyncio.ensure_future(self._lead(stop))
-            stack.push_async_callback(cancel, [working, following])
+            looking = asyncio.ensure_future(self._definitions.watch())
+            stack.push_async_callback(cancel, [working, following, looking])
             done, _ = await asyncio.wait({following, working}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -183,8 +204,18 @@ class Operator:
         for group in self._cache.groups_of(namespace, cluster) if cluster else ():
             yield Key(DASKWORKERGROUP.kind, namespace, group["metadata"]["name"])
 
+    def _shape(self, planned: Manifest) -> Manifest:
+        meta = planned["metadata"]
+        for one in meta.get("ownerReferences") or ():
+            if one.get("controller") and one["kind"] in OWNERS:
+                owner = self._cache.get(OWNERS[one["kind"]], meta["namespace"], one["name"])
+                return self._shaper.shape(planned, owner or {})
+        return self._shaper.shape(planned, {})
+
     def _gauges(self) -> list[Gauge]:
         return [
+            Gauge("dask_operator_definition_outdated", "1 if it is missing or older than the operator.",
+                  lambda: {(kind,): float(old) for kind, old in self._definitions.outdated.items()}, "kind"),
             Gauge("dask_operator_leading", "1 while this process works, 0 while another one does.",
                   lambda: {(): float(self._is_working)}),
             Gauge("dask_operator_queue_depth", "Resources that wait to be looked at.",

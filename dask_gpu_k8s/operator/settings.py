@@ -31,6 +31,9 @@ class Settings:
     log_format: str = "plain"
     """``"plain"`` for people, ``"json"`` for programs: one object in each line."""
 
+    defaults: str | None = None
+    """Path of a file that says what the objects get unless their owner says otherwise."""
+
     lease: str | None = None
     """Name of a Lease in the operator's own namespace: of all who name it, the one that holds it works."""
 

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import Protocol
 
 from dask_gpu_k8s.api.resources import POD
+from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import (
     AlreadyExists,
@@ -41,6 +42,7 @@ from dask_gpu_k8s.operator.engine.refusals import NAMESPACE_TERMINATING
 from dask_gpu_k8s.operator.pods import controller, is_terminating
 from dask_gpu_k8s.operator.schedulers.api import RetireAnswer
 from dask_gpu_k8s.operator.security.secrets import write_secret
+from dask_gpu_k8s.operator.shaping import ShapingFailed
 
 PASSING = (ServerError, TooManyRequests, Unauthorized, Gone)
 """Errors that the user can do nothing about and that may be over the next time."""
@@ -77,6 +79,8 @@ class Executor:
     schedulers : Retirer
     expectations : Expectations
         Told of each change of a Pod before it is sent.
+    shape : callable, optional
+        Returns the object to create for the one that was planned; may raise `ShapingFailed`.
     clock : callable, optional
         Monotonic time in seconds.
     """
@@ -86,9 +90,11 @@ class Executor:
         kube: KubeClient,
         schedulers: Retirer,
         expectations: Expectations,
+        shape: Callable[[Manifest], Manifest] = lambda planned: planned,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kube = kube
+        self._shape = shape
         self._schedulers = schedulers
         self._expectations = expectations
         self._clock = clock
@@ -150,6 +156,8 @@ class Executor:
             if isinstance(action, Patch):
                 return await self._patch(action)
             return await self._delete(action)
+        except ShapingFailed as error:
+            return Outcome(action, "refused", "PluginFailed", str(error))
         except Conflict as error:
             return Outcome(action, "again", error.reason, error.message)
         except PASSING as error:
@@ -162,7 +170,7 @@ class Executor:
     async def _create(self, action: Create) -> Outcome:
         try:
             # Not strict: a pod spec that went through our schema may know more than an older server.
-            await self._kube.create(action.resource, action.body, strict=False)
+            await self._kube.create(action.resource, self._shape(action.body), strict=False)
         except AlreadyExists:
             return await self._meet(action)
         return Outcome(action, "done")

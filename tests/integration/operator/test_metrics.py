@@ -43,6 +43,7 @@ async def test_row_50_all_of_it_is_there_at_zero_from_the_start(kube):
         "dask_operator_api_call_seconds": "histogram",
         "dask_operator_api_calls_in_flight": "gauge",
         "dask_operator_lease_losses": "counter",
+        "dask_operator_definition_outdated": "gauge",
         "dask_operator_leading": "gauge",
         "dask_operator_queue_depth": "gauge",
         "dask_operator_queue_age_seconds": "gauge",

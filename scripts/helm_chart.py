@@ -12,6 +12,8 @@ import re
 from typing import Any
 
 import yaml
+from grafana_dashboard import make_dashboard
+from helm_monitors import DASHBOARD, EVERYWHERE, VALUES, monitor_templates
 from make_crds import PlainDumper
 
 from dask_gpu_k8s.api import deploy
@@ -63,8 +65,35 @@ NAMESPACE_ARGUMENTS = """\
 {{- end }}
 {{- end }}"""
 
-EVERYWHERE = "and $.Values.rbac.cluster (not $.Values.namespaces)"
-"""Whether the operator looks after all namespaces."""
+
+DEFAULTS = """\
+{{- with $.Values.defaults }}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "CHART.fullname" $ }}-defaults
+  namespace: {{ $.Release.Namespace }}
+  labels:
+    app.kubernetes.io/name: '{{ include "CHART.name" $ }}'
+    app.kubernetes.io/instance: '{{ $.Release.Name }}'
+    app.kubernetes.io/version: '{{ $.Chart.AppVersion }}'
+data:
+  defaults.yaml: |
+    {{- toYaml . | nindent 4 }}
+{{- end }}
+"""
+
+DEFAULTS_ARGUMENT = """\
+{{- if $.Values.defaults }}
+- --defaults=/etc/dask-operator/defaults.yaml
+{{- end }}"""
+
+BESIDE = {
+    # value: what the defaults add to the field
+    "podAnnotations": "checksum/defaults: {{ toYaml $.Values.defaults | sha256sum }}",
+    "volumes": '- name: defaults\n  configMap:\n    name: {{ include "CHART.fullname" $ }}-defaults',
+    "volumeMounts": "- name: defaults\n  mountPath: /etc/dask-operator\n  readOnly: true",
+}
 
 EXTRA_ENV = """\
 {{- with $.Values.extraEnv }}
@@ -121,6 +150,9 @@ def chart_files(version: str) -> dict[str, str]:
     files["templates/rights.yaml"] = HIDDEN_HEAD + _rights()
     files["templates/user-roles.yaml"] = HIDDEN_HEAD + _user_roles()
     files["templates/deployment.yaml"] = HIDDEN_HEAD + CHECKS + _deployment()
+    files["templates/defaults.yaml"] = HIDDEN_HEAD + DEFAULTS.replace("CHART", deploy.CHART)
+    files |= {path: HIDDEN_HEAD + text for path, text in monitor_templates().items()}
+    files[DASHBOARD] = json.dumps(make_dashboard(), indent=2) + "\n"
     return files
 
 
@@ -174,7 +206,7 @@ def _deployment() -> str:
         re.sub("INFO$", "{{ $.Values.logLevel }}", re.sub("plain$", "{{ $.Values.logFormat }}", one))
         for one in container["args"]
     ]
-    container["args"].append("ITEMS namespaces")
+    container["args"] += ["ITEMS defaults", "ITEMS namespaces"]
     container["env"].append("ITEMS extraEnv")
     return _template(made)
 
@@ -198,6 +230,10 @@ def _values() -> str:
         ("How many there are. One works; another one takes over within 20 s if its node is lost, at once if\n"
          "it ends.", {"replicas": 1}),
         ("DEBUG, INFO, WARNING or ERROR; plain or json.", {"logLevel": "INFO", "logFormat": "plain"}),
+        ("What all objects get unless their owner says otherwise: labels, annotations, pods, schedulers,\n"
+         "workers, runners. See docs/extending.md.", {"defaults": {}}),
+        ("For Prometheus' own operator and for Grafana. Schedulers and workers need prometheus_client.",
+         {"metrics": VALUES}),
         ("The account that it runs as; without a name called as the release.",
          {"serviceAccount": {"create": True, "annotations": {}, "name": ""}}),
         ("cluster: a ClusterRole for all namespaces, unless namespaces names some; else a Role in its own.\n"
@@ -226,18 +262,21 @@ def _schema() -> Manifest:
     known["image"]["properties"]["pullPolicy"] = {"enum": ["Always", "IfNotPresent", "Never"]}
     known["logLevel"] = {"enum": ["DEBUG", "INFO", "WARNING", "ERROR"]}
     known["logFormat"] = {"enum": ["plain", "json"]}
+    dashboard = known["metrics"]["properties"]["dashboard"]["properties"]
+    dashboard["labels"] = {"type": "object"}
     known["replicas"] = {"type": "integer", "minimum": 0}
     known["priorityClassName"] = {"type": ["string", "null"]}
     for name in {"podAnnotations", *BLOCKS} & known.keys():
         known[name].pop("properties", None)
         known[name].pop("additionalProperties", None)
-    known["serviceAccount"]["properties"]["annotations"] = {"type": "object"}
     # What Helm itself hands to a chart within a chart; and what is refused with more words.
     return {"$schema": "http://json-schema.org/draft-07/schema#", **schema,
             "properties": {**known, "global": {"type": "object"}, "kopfArgs": {}}}  # fmt: skip
 
 
 def _schema_of(value: Any) -> Manifest:
+    if value == {}:
+        return {"type": "object"}
     if isinstance(value, dict):
         inner = {name: _schema_of(each) for name, each in value.items()}
         return {"type": "object", "additionalProperties": False, "properties": inner}
@@ -268,6 +307,8 @@ def _template(*manifests: Manifest) -> str:
 
 def _block(found: re.Match[str]) -> str:
     indent, key, value = found.groups()
+    if value in BESIDE:
+        return _block_beside(indent, key, value)
     inner = (
         f"{key}: {{{{ . }}}}"
         if EMPTY.get(value) == ""
@@ -276,9 +317,25 @@ def _block(found: re.Match[str]) -> str:
     return f"{indent}{{{{- with $.Values.{value} }}}}\n{indent}{inner}\n{indent}{{{{- end }}}}"
 
 
+def _block_beside(indent: str, key: str, value: str) -> str:
+    """Write a field that is there for what users set in it, for the operator's defaults, or for both."""
+    lines = [
+        f"{{{{- if or $.Values.{value} $.Values.defaults }}}}",
+        f"{key}:",
+        "  {{- if $.Values.defaults }}",
+        *(f"  {line}" for line in BESIDE[value].replace("CHART", deploy.CHART).splitlines()),
+        "  {{- end }}",
+        f"  {{{{- with $.Values.{value} }}}}",
+        f"  {{{{- toYaml . | nindent {len(indent) + 2} }}}}",
+        "  {{- end }}",
+        "{{- end }}",
+    ]
+    return "\n".join(indent + line for line in lines)
+
+
 def _items(found: re.Match[str]) -> str:
     indent, value = found.groups()
-    text = {"namespaces": NAMESPACE_ARGUMENTS, "extraEnv": EXTRA_ENV}[value]
+    text = {"namespaces": NAMESPACE_ARGUMENTS, "extraEnv": EXTRA_ENV, "defaults": DEFAULTS_ARGUMENT}[value]
     return "\n".join(indent + line for line in text.replace("INDENT", str(len(indent))).splitlines())
 
 

@@ -118,7 +118,8 @@ class Stage:
         return [
             line
             for line in text.splitlines()
-            if "forbidden" in line and (self.namespace in line or " is interrupted" in line)
+            if "forbidden" in line
+            and any(word in line for word in (self.namespace, " is interrupted", "Lease cannot be asked for"))
         ]
 
     async def operator(self) -> Manifest | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -125,6 +127,80 @@ def test_values_that_are_fields_of_the_pod_reach_it(rendered, tmp_path):
     assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert pod["spec"]["serviceAccountName"] == "somebody"
     assert made["ServiceAccount", OPERATOR_NAMESPACE, "somebody"]["metadata"]["annotations"] == {"c": "d"}
+
+
+MONITORS = ("operator.podMonitor", "scheduler", "scheduler.serviceMonitor", "worker", "worker.podMonitor")
+MONITORED = [word for name in MONITORS for word in ("--set", f"metrics.{name}.enabled=true")]
+
+
+def monitors_of(made: dict[Any, Any]) -> dict[str, Any]:
+    return {name: one for (kind, _, name), one in made.items() if kind in ("PodMonitor", "ServiceMonitor")}
+
+
+def test_row_50_monitors_where_somebody_asks_for_them(rendered):
+    assert monitors_of(rendered()) == {}
+    made = monitors_of(rendered(*MONITORED))
+    operator, scheduler, worker = (
+        made[f"{deploy.CHART}-{end}"]
+        for end in ("podmonitor", "scheduler-servicemonitor", "worker-podmonitor")
+    )
+    [endpoint] = operator["spec"]["podMetricsEndpoints"]
+    container = container_of(rendered())
+    assert endpoint["port"] in [port["name"] for port in container["ports"]]
+    labels = deployment_of(rendered())["spec"]["template"]["metadata"]["labels"]
+    assert operator["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert scheduler["spec"]["selector"]["matchLabels"] == {"dask.org/component": "scheduler"}
+    assert scheduler["spec"]["targetLabels"] == ["dask.org/cluster-name"]
+    assert scheduler["spec"]["namespaceSelector"] == {"any": True}
+    assert scheduler["spec"]["endpoints"][0]["port"] == "http-dashboard"
+    assert worker["spec"]["podTargetLabels"] == ["dask.org/cluster-name", "dask.org/workergroup-name"]
+    assert worker["spec"]["podMetricsEndpoints"][0]["interval"] == "15s"
+
+
+def test_monitors_look_where_the_operator_does_and_may_be_changed(rendered):
+    made = rendered(
+        *MONITORED, "--set", "namespaces={a,b}", "--set", "metrics.worker.podMonitor.namespace=monitoring",
+        "--set", "metrics.worker.podMonitor.additionalLabels.release=prometheus",
+        "--set", "metrics.scheduler.serviceMonitor.namespaceSelector.matchNames={c}",
+        "--set-json", 'metrics.scheduler.serviceMonitor.metricRelabelings=[{"action": "drop"}]',
+    )  # fmt: skip
+    worker = made["PodMonitor", "monitoring", f"{deploy.CHART}-worker-podmonitor"]
+    assert worker["spec"]["namespaceSelector"] == {"matchNames": ["a", "b"]}
+    assert worker["metadata"]["labels"]["release"] == "prometheus"
+    scheduler = monitors_of(made)[f"{deploy.CHART}-scheduler-servicemonitor"]["spec"]
+    assert scheduler["namespaceSelector"] == {"matchNames": ["c"]}
+    assert scheduler["endpoints"][0]["metricRelabelings"] == [{"action": "drop"}]
+
+
+def test_row_50_the_dashboard_shows_what_there_is(rendered):
+    from dask_gpu_k8s.operator.metrics import Metrics
+
+    made = rendered("--set", "metrics.dashboard.enabled=true")
+    config = made["ConfigMap", OPERATOR_NAMESPACE, f"{deploy.CHART}-dashboard"]
+    assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
+    board = json.loads(config["data"]["dask-operator.json"])
+    queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    counted = re.findall(r"^# TYPE (\S+)", Metrics(["DaskCluster"]).page(), re.MULTILINE)
+    asked = {
+        re.sub("_bucket$", "", name) for each in queries for name in re.findall(r"dask_operator_\w+", each)
+    }
+    assert {name for name in asked if name.endswith(("_total", "_seconds"))} & set(counted)
+    assert not {name for name in asked if name.endswith("_total")} - set(counted)
+
+
+def test_defaults_are_a_file_of_the_operator_and_a_change_restarts_it(rendered):
+    one, two = (rendered("--set", f"defaults.labels.team={team}") for team in ("a", "b"))
+    config = one["ConfigMap", OPERATOR_NAMESPACE, f"{deploy.CHART}-defaults"]
+    assert yaml.safe_load(config["data"]["defaults.yaml"]) == {"labels": {"team": "a"}}
+    container = container_of(one)
+    [argument] = [word for word in container["args"] if word.startswith("--defaults=")]
+    [mount] = container["volumeMounts"]
+    folder, _, file = argument.removeprefix("--defaults=").rpartition("/")
+    assert (mount["mountPath"], list(config["data"])) == (folder, [file])
+    template, other = (deployment_of(made)["spec"]["template"] for made in (one, two))
+    [volume] = template["spec"]["volumes"]
+    assert volume == {"name": mount["name"], "configMap": {"name": config["metadata"]["name"]}}
+    assert template["metadata"]["annotations"] != other["metadata"]["annotations"]
 
 
 def test_an_account_of_ones_own_is_used_and_not_made(rendered):

@@ -11,7 +11,7 @@ import pytest
 
 from dask_gpu_k8s.api import deploy, rights
 from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE
-from dask_gpu_k8s.api.resources import NAMESPACE, Resource
+from dask_gpu_k8s.api.resources import LEASE, NAMESPACE, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
 from tests.clusters import REAL
@@ -31,6 +31,34 @@ RULES = (*rights.OPERATOR_RULES, *rights.CLUSTER_RULES)
 ALL: list[Right] = [
     (rule.group, resource, verb) for rule in RULES for resource in rule.resources for verb in rule.verbs
 ]
+
+
+ROLE = Resource(deploy.RBAC, "v1", "roles", "Role", "role")
+LEASE_ROLE = f"{deploy.CHART}-lease"
+
+
+async def test_the_rights_to_its_lease_in_its_own_namespace_suffice(stage: Stage):
+    """Nothing here shows `get`, which the ClusterRole has for another reason; with Roles it is needed."""
+    assert {verb for rule in rights.LEASE_RULES for verb in rule.verbs} == {"create", "get", "patch"}
+    await stories.starts_and_comes_up(stage)
+
+
+@pytest.mark.parametrize("missing", ["create", "patch"])
+async def test_without_its_lease_the_operator_does_not_work(stage: Stage, missing: str):
+    role = await stage.kube.get(ROLE, LEASE_ROLE, OPERATOR_NAMESPACE)
+    [rule] = role["rules"]
+    fewer = {**role, "rules": [{**rule, "verbs": [verb for verb in rule["verbs"] if verb != missing]}]}
+    stage.restarted = True
+    await stage.kube.replace(ROLE, fewer)
+    try:
+        await stage.kube.delete(LEASE, deploy.CHART, OPERATOR_NAMESPACE)
+        if missing == "patch":
+            await stories.starts(stage)
+        with pytest.raises(StepFailed):
+            await stories.starts_and_comes_up(stage)
+    finally:
+        there = await stage.kube.get(ROLE, LEASE_ROLE, OPERATOR_NAMESPACE)
+        await stage.kube.replace(ROLE, {**there, "rules": [rule]})
 
 
 def test_each_right_has_a_story_or_a_reason():

@@ -12,6 +12,8 @@ WORKERGROUP = "workergroup"
 JOB_RUNNER = "job-runner"
 OPERATOR = "operator"
 
+PREFIX = "dask.org/"
+"""Begins the labels by which the operator, clients and people find what belongs together."""
 OWN = "kubernetes.dask.org/"
 """Begins the annotations with which the operator remembers something about the object itself."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 
+from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.shaping.defaults import Defaults
 from dask_gpu_k8s.operator.shaping.plugins import Plugin, called
@@ -12,7 +13,7 @@ from dask_gpu_k8s.operator.shaping.plugins import Plugin, called
 KEPT = ("name", "namespace", "ownerReferences")
 """Metadata by which the operator knows its own objects again."""
 
-KEPT_PREFIXES = ("dask.org/", "kubernetes.dask.org/")
+KEPT_PREFIXES = (labels.PREFIX, labels.OWN)
 
 
 class ShapingFailed(Exception):

@@ -21,6 +21,10 @@ from tests.e2e.deploy.stories import Stage
 pytestmark = pytest.mark.only(REAL, "LocalKubernetes runs no Deployments")
 
 HOME = ("-n", OPERATOR_NAMESPACE)
+SHOW = f"""
+import urllib.request
+print(urllib.request.urlopen("http://127.0.0.1:{deploy.HEALTH_PORT}/metrics").read().decode())
+"""
 
 
 @pytest.fixture
@@ -44,12 +48,7 @@ def leading(kubectl: Kubectl) -> dict[str, bool]:
     """Ask each operator that is ready whether it works."""
     pods = json.loads(kubectl(*HOME, "get", "pods", "-o", "json"))["items"]
     names = [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    pages = {
-        name: kubectl(
-            "get", "--raw", f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{name}:8080/proxy/metrics"
-        )
-        for name in names
-    }
+    pages = {name: kubectl(*HOME, "exec", name, "--", "python", "-c", SHOW) for name in names}
     return {name: "dask_operator_leading 1\n" in page for name, page in pages.items()}
 
 

@@ -81,8 +81,16 @@ def present_period(cluster: Manifest, look: Look, now: datetime) -> Period | Non
         return None
     if known is not None and known.mark == look.mark:
         return known
+    if is_starting(cluster):
+        return None
     lasted = now.timestamp() - look.since
     return Period(now, look.mark) if lasted >= interval_of(timeout_of(cluster)) else None
+
+
+def is_starting(cluster: Manifest) -> bool:
+    """Say whether a cluster has none of its workers yet; a GPU node may take longer than any timeout."""
+    status = cluster.get("status") or {}
+    return bool(status.get("desiredWorkers")) and not status.get("readyWorkers")
 
 
 def is_over(cluster: Manifest, period: Period | None, now: datetime) -> bool:

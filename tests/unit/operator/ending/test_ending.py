@@ -89,6 +89,12 @@ def test_nothing_is_written_while_a_cluster_stays_busy():
     assert plan(Observed(an_idle_cluster(), look=BUSY), NOW) == Plan(wake_after=60)
 
 
+@pytest.mark.parametrize(("desired", "ready", "counts"), [(2, 0, False), (2, 1, True), (0, 0, True)])
+def test_who_waits_for_the_first_worker_is_starting_and_not_idle(desired, ready, counts):
+    cluster = an_idle_cluster(60, desiredWorkers=desired, readyWorkers=ready)
+    assert bool(plan(Observed(cluster, look=idle_for(1000)), NOW).actions) is counts
+
+
 @pytest.mark.parametrize("look", [BUSY, idle_for(5)])
 def test_work_between_two_looks_is_seen(look):
     """It is over at the second look; what the scheduler says is another time than before."""

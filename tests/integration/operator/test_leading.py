@@ -140,7 +140,7 @@ async def test_whoever_loses_leadership_stops_and_may_lead_again(kube, start):
     await until(lambda: only.leads)
     await kube.patch(LEASE, "operator", {"spec": {"holderIdentity": "somebody"}})
     await until(lambda: not only.leads)
-    assert only.operator.metrics.losses.value() == 1
+    await until(lambda: only.operator.metrics.losses.value() == 1)
     await kube.create(DASKCLUSTER, a_cluster("foo", 2))
     # Somebody never renews: after a while it is taken for dead, and what came meanwhile is done.
     await until_workers(kube, 2)

@@ -242,6 +242,58 @@ with Client(cluster) as client:
     secured.python(program)
 
 
+def test_row_39_a_worker_that_somebody_deletes_hands_its_results_over_by_tls(secured):
+    """The hook before its end runs in its Pod and has what the worker has."""
+    program = (
+        FIND
+        + """
+import subprocess, sys, uuid
+
+with Client(cluster) as client:
+    client.wait_for_workers(2, timeout=60)
+    by_name = {worker["name"]: at for at, worker in client.scheduler_info()["workers"].items()}
+    name, address = sorted(by_name.items())[0]
+    held = client.submit(lambda: uuid.uuid4().hex, workers=[address], allow_other_workers=True)
+    result = client.gather(held)
+    assert client.who_has(held)[held.key] == (address,)
+    subprocess.run([*sys.argv[1:], "pod", name], check=True)
+    assert address not in client.who_has(held)[held.key]
+    assert client.gather(held) == result, "it was computed again"
+    client.wait_for_workers(2, timeout=60)
+"""
+    )
+    secured.python(program, *secured.command("delete", "--wait=true"))
+
+
+def test_row_39_a_cluster_that_is_secured_later(kubernetes):
+    """Under Recreate all of it is made anew at once, and finds itself again."""
+    program = """
+import subprocess, sys, time
+from dask.distributed import Client
+from dask_gpu_k8s import KubeCluster
+
+def connected(scheme):
+    with KubeCluster.from_name("late", quiet=True, shutdown_on_close=False) as cluster:
+        assert cluster.scheduler_address.startswith(scheme), cluster.scheduler_address
+        with Client(cluster) as client:
+            client.wait_for_workers(1, timeout=60)
+            assert client.submit(sum, [1, 2]).result(timeout=30) == 3
+            assert all(at.startswith(scheme) for at in client.scheduler_info()["workers"])
+
+connected(sys.argv[1])
+"""
+    spec = a_job()["spec"]["cluster"]["spec"]
+    plain = {**spec, "security": False, "updateStrategy": {"type": "Recreate"}}
+    cluster = {"apiVersion": "kubernetes.dask.org/v1", "kind": "DaskCluster", "metadata": {"name": "late"}}
+    kubernetes.kubectl("create", "-f", "-", stdin=json.dumps({**cluster, "spec": plain}))
+    kubernetes.kubectl("wait", "--for=condition=Ready", "daskcluster/late", "--timeout=60s")
+    kubernetes.python(program, "tcp://")
+    kubernetes.kubectl("patch", "daskcluster", "late", "--type=merge", "-p", '{"spec": {"security": true}}')
+    kubernetes.kubectl("wait", "--for=condition=Secured", "daskcluster/late", "--timeout=60s")
+    kubernetes.kubectl("wait", "--for=condition=Ready", "daskcluster/late", "--timeout=60s")
+    kubernetes.python(program, "tls://")
+
+
 RUN = """
 import os
 from dask.distributed import Client

@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("--kind", action="append", help="only this fault; may be given several times")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th, for a quick look")
     parser.add_argument("--fault", metavar="SCRIPT:CALL:FAULT:WHEN", help="one run alone, with its log")
+    parser.add_argument("--lives", type=int, metavar="N", help="instead, N lives drawn by chance")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: cores)")
     options = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
@@ -29,6 +30,12 @@ def main() -> int:
         return play_one(options.fault)
     logging.disable()
     begin = elapsed()
+    if options.lives:
+        from tests.faults.chance import play_by_chance
+
+        play_by_chance(options.lives)
+        print(f"{options.lives} lives by chance: all well")
+        return 0
     code = play_all(options)
     print(f"in {elapsed() - begin:.0f} s")
     return code

@@ -66,21 +66,19 @@ class _Selector(selectors.SelectSelector):
         return []
 
 
-def run(main: Any) -> Any:
-    """Run a coroutine from the beginning of time to its end."""
+def begin() -> asyncio.AbstractEventLoop:
+    """Return a loop at the beginning of time, which is the present one until `end`."""
     global _now
     _now = 0.0
     random.seed(0)
     _ids.seed(0)
     loop = asyncio.SelectorEventLoop(_Selector())
-    try:
-        asyncio.set_event_loop(loop)
-        return loop.run_until_complete(main)
-    finally:
-        _end(loop)
+    asyncio.set_event_loop(loop)
+    return loop
 
 
-def _end(loop: asyncio.AbstractEventLoop) -> None:
+def end(loop: asyncio.AbstractEventLoop) -> None:
+    """End all that still runs in a loop, and the loop."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
@@ -88,3 +86,12 @@ def _end(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(loop.shutdown_asyncgens())
     asyncio.set_event_loop(None)
     loop.close()
+
+
+def run(main: Any) -> Any:
+    """Run a coroutine from the beginning of time to its end."""
+    loop = begin()
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        end(loop)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from dask_gpu_k8s.api import labels
-from dask_gpu_k8s.api.resources import POD
+from dask_gpu_k8s.api.resources import LEASE, POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.errors import ApiError, Unreachable, api_error
 from dask_gpu_k8s.operator.schedulers.wire import WireError
@@ -302,3 +302,23 @@ async def _failed(run: Any, process: Any, call: Call) -> None:
     if pod := _a_worker(run, "Running"):
         run.may_lose = True
         run.kubelet.end_by_itself(pod, 137)
+
+
+@_fault("lease-corrupted", after=False)
+async def _corrupted(run: Any, process: Any, call: Call) -> None:
+    """Somebody writes into the Lease what no leader would."""
+    leases = run.api.list(LEASE, NAMESPACE)
+    run.record.struck = bool(leases)
+    for lease in leases:
+        spec = {"holderIdentity": "nobody", "leaseDurationSeconds": 1, "renewTime": None}
+        run.api.patch(LEASE, NAMESPACE, lease["metadata"]["name"], {"spec": spec})
+    run.laws.lag += 30.0
+
+
+@_fault("lease-deleted", after=False)
+async def _lease_deleted(run: Any, process: Any, call: Call) -> None:
+    leases = run.api.list(LEASE, NAMESPACE)
+    run.record.struck = bool(leases)
+    for lease in leases:
+        run.api.delete(LEASE, NAMESPACE, lease["metadata"]["name"])
+    run.laws.lag += 30.0

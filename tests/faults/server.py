@@ -77,7 +77,7 @@ class Server:
         try:
             if target.name is None and request.method == "GET":
                 check_place(kind, target, "GET")
-                version = self.weather.version_listed(self.api)
+                version = self.weather.version_listed(self.api, target.plural)
                 asked = list_query(request.query if version is None else _at(request.query, version))
                 response = read_list(self.api, kind, target, asked, form_of(request))
             else:

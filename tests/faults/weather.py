@@ -30,6 +30,7 @@ class Weather:
         """Events that are kept back, while somebody collects them."""
         self.past: int | None = None
         """The version as of which lists are answered."""
+        self._listed: set[str] = set()
         self.oldest = 0
         """From before this version no watch can be resumed."""
         self._shuffled: dict[Stream, dict[str, list[bytes]]] | None = None
@@ -71,9 +72,12 @@ class Weather:
         for stream in self.streams:
             stream.cut(gone)
 
-    def version_listed(self, api: Any) -> int | None:
-        """Return the version as of which lists are answered; None for now."""
-        return self.past if self.past is not None and self.past < api.store.version else None
+    def version_listed(self, api: Any, plural: str) -> int | None:
+        """Return the version as of which a list is answered, None for now; only the first is of the past."""
+        if self.past is None or plural in self._listed or self.past >= api.store.version:
+            return None
+        self._listed.add(plural)
+        return self.past
 
 
 class Stream:

@@ -135,9 +135,12 @@ class LiveWorld:
         pods = [*self.cache.owned(POD, key.namespace, uid), *self.cache.strays(key, group)]
         if settled and self._may_lack(key, group, len(pods)):
             live = _of_group(await self._list_pods(key), group)
-            if len(live) <= len(pods):
+            listed = {pod["metadata"]["uid"] for pod in live}
+            # What is not listed is gone, or without the label it is selected by; the cache will show which.
+            every = [*live, *(pod for pod in pods if pod["metadata"]["uid"] not in listed)]
+            if len(every) <= len(pods):
                 self._expectations.trust(key)
-            pods = live
+            pods = every
         return GroupPods(pods, settled=settled)
 
     def _may_lack(self, key: Key, group: Manifest, count: int) -> bool:
@@ -146,7 +149,7 @@ class LiveWorld:
         One may be there without the label by which it is watched, or made by an operator before us.
         """
         status = group.get("status") or {}
-        if count < int(status.get("replicas") or 0):
+        if self._expectations.has_vanished(key) or count < int(status.get("replicas") or 0):
             return True
         is_short = count < max(replicas_of(group), int(status.get("desiredReplicas") or 0))
         return is_short and bool(status.get("counter")) and not self._expectations.is_trusted(key)

@@ -50,6 +50,7 @@ class Expectations:
         self._since: dict[Key, dict[Expectation, float]] = {}
         self._keys: dict[Expectation, Key] = {}
         self._trusted: set[Key] = set()
+        self._vanished: set[Key] = set()
 
     def expect(self, key: Key, expectation: Expectation, now: float) -> None:
         """Note a change before it is sent; `now` is monotonic time in seconds."""
@@ -82,7 +83,7 @@ class Expectations:
         is_gone = new is None or is_terminating(new)
         meta = pod["metadata"]
         if new is None and not is_terminating(pod) and not self._is_deleted(meta["namespace"], meta["name"]):
-            self._trusted -= _groups_of(pod)
+            self._vanished |= _groups_of(pod)
         self.drop(Expectation("create", meta["namespace"], meta["name"]))
         if is_gone:
             self.drop(Expectation("delete", meta["namespace"], meta["name"]))
@@ -90,15 +91,17 @@ class Expectations:
             self.drop(Expectation("mark", meta["namespace"], meta["name"]))
 
     def is_trusted(self, key: Key) -> bool:
-        """Say whether the cache has been seen to show all Pods of a group.
-
-        It has not right after the start, and when one has left it though nobody was seen to delete it.
-        """
+        """Say whether the cache has been seen to show all Pods of a group: not right after the start."""
         return key in self._trusted
+
+    def has_vanished(self, key: Key) -> bool:
+        """Say whether a Pod of a group has left the cache since, though nobody was seen to delete it."""
+        return key in self._vanished
 
     def trust(self, key: Key) -> None:
         """Note that the cache shows all Pods of a group."""
         self._trusted.add(key)
+        self._vanished.discard(key)
 
     def _is_deleted(self, namespace: str, name: str) -> bool:
         return Expectation("delete", namespace, name) in self._keys

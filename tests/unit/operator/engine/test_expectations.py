@@ -81,10 +81,11 @@ def test_the_cache_is_trusted_until_a_pod_vanishes_that_nobody_deleted():
     expectations = Expectations(10)
     group = Key("DaskWorkerGroup", "ns", "foo-default")
     assert not expectations.is_trusted(group)
+    expectations.shown(a_worker(0), None)
+    assert expectations.has_vanished(group)
     expectations.trust(group)
     assert expectations.is_trusted(group)
-    expectations.shown(a_worker(0), None)
-    assert not expectations.is_trusted(group)
+    assert not expectations.has_vanished(group)
 
 
 def test_the_cache_stays_trusted_when_a_pod_was_seen_to_be_deleted():
@@ -94,4 +95,4 @@ def test_the_cache_stays_trusted_when_a_pod_was_seen_to_be_deleted():
     expectations.shown(a_worker(0, deleted=True), None)
     expectations.expect(group, Expectation("delete", "ns", name_of(1)), 100)
     expectations.shown(a_worker(1), None)
-    assert expectations.is_trusted(group)
+    assert not expectations.has_vanished(group)

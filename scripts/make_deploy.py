@@ -26,7 +26,7 @@ DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm" / deploy.CHART
 DOCS = ROOT / "docs" / "rbac.md"
 CRDS = ROOT / "dask_gpu_k8s" / "api" / "crds"
-WRITTEN = (DEPLOY / "cluster", DEPLOY / "namespaced", DEPLOY / "shared", DEPLOY / "helm")
+WRITTEN = (DEPLOY / "adopting", DEPLOY / "cluster", DEPLOY / "namespaced", DEPLOY / "shared", DEPLOY / "helm")
 """Folders in which nothing else may lie."""
 
 ONE_NAMESPACE = "dask"
@@ -55,6 +55,8 @@ def wanted() -> dict[Path, str]:
     return {
         # Without a suffix, so that kubectl apply -f takes the folder too.
         CRDS / "Kustomization": _kustomization([f"{crd['spec']['names']['plural']}.yaml" for crd in crds]),
+        DEPLOY / "adopting" / "kustomization.yaml": _kustomization(["rights.yaml"]),
+        DEPLOY / "adopting" / "rights.yaml": _dump(deploy.make_adoption_rights(it)),
         DEPLOY / "shared" / "kustomization.yaml": _kustomization(
             ["../../dask_gpu_k8s/api/crds", "user-roles.yaml"]
         ),

@@ -98,6 +98,11 @@ def make_lease_rights(it: Installation) -> list[Manifest]:
     return _rights(it, "Role", it.namespace, f"{it.name}-lease", rights.LEASE_RULES)
 
 
+def make_adoption_rights(it: Installation) -> list[Manifest]:
+    """Let the operator take clusters over from dask-kubernetes' operator; only for as long as that takes."""
+    return _rights(it, "ClusterRole", None, f"{it.name}-adopting", rights.ADOPTION_RULES)
+
+
 def make_user_roles(it: Installation) -> list[Manifest]:
     """Let whoever may view, edit or administer a namespace do so with its Dask resources.
 

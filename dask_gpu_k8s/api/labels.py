@@ -20,6 +20,9 @@ OWN = "kubernetes.dask.org/"
 RETIRE = "kubernetes.dask.org/retire"
 """Annotation on a worker Pod that is to go; its value says why. Such a Pod is never counted again."""
 
+ADOPT = "kubernetes.dask.org/adopt"
+"""Annotation by which a person lets a cluster of dask-kubernetes' operator be taken over; it says "true"."""
+
 TEMPLATE = "kubernetes.dask.org/template"
 """Annotation on what was made from a template: a mark that differs when the template does."""
 JOB_ATTEMPT = "dask.org/job-attempt"

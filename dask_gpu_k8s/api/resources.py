@@ -84,6 +84,12 @@ NETWORKPOLICY = Resource(
     "networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", "networkpolicy", ("netpol",)
 )
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease", "lease")
+DEPLOYMENT = Resource(
+    "apps", "v1", "deployments", "Deployment", "deployment", ("deploy",), True, ("status", "scale")
+)
+REPLICASET = Resource(
+    "apps", "v1", "replicasets", "ReplicaSet", "replicaset", ("rs",), True, ("status", "scale")
+)
 CRD = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition",
     "customresourcedefinition", ("crd", "crds"), False, ("status",),

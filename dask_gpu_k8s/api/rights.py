@@ -12,12 +12,14 @@ from dask_gpu_k8s.api.resources import (
     DASKCLUSTER,
     DASKJOB,
     DASKWORKERGROUP,
+    DEPLOYMENT,
     EVENT,
     GROUP,
     LEASE,
     NETWORKPOLICY,
     NODE,
     POD,
+    REPLICASET,
     SECRET,
     SERVICE,
 )
@@ -160,6 +162,28 @@ LEASE_RULES = (
     ),
 )
 """What the operator does in the namespace that it runs in, whichever it looks after."""
+
+ADOPTION_RULES = (
+    Rule(
+        DEPLOYMENT.group,
+        (DEPLOYMENT.plural,),
+        ("delete", "list", "patch"),
+        "Pauses and removes the Deployments above the Pods that are taken over.",
+    ),
+    Rule(
+        REPLICASET.group,
+        (REPLICASET.plural,),
+        ("delete", "list"),
+        "Removes the ReplicaSets between them.",
+    ),
+    Rule(
+        GROUP,
+        (DASKJOB.plural,),
+        ("patch",),
+        "Takes the other operator's marks off jobs.",
+    ),
+)
+"""What the operator does besides while it takes clusters over from dask-kubernetes' operator."""
 
 VIEWER_RULES = (
     Rule(

@@ -16,6 +16,7 @@ from dask_gpu_k8s.operator import logs
 from dask_gpu_k8s.operator.app import Operator
 from dask_gpu_k8s.operator.settings import Settings
 from dask_gpu_k8s.operator.shaping import DefaultsError
+from dask_gpu_k8s.operator.upstream.plugins import warn_of_plugins
 
 
 def parse_settings(arguments: list[str] | None = None) -> Settings:
@@ -34,6 +35,10 @@ def parse_settings(arguments: list[str] | None = None) -> Settings:
     parser.add_argument(
         "--context", metavar="NAME", help="context within the kubeconfig (default: its current one)"
     )
+    parser.add_argument(
+        "--adopt", action="store_true",
+        help="take over all clusters of dask-kubernetes' operator (default: those with the annotation)",
+    )  # fmt: skip
     parser.add_argument(
         "--leader-elect", dest="lease", metavar="LEASE",
         help="work only while holding the Lease of this name in the operator's own namespace (default: work "
@@ -85,6 +90,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    warn_of_plugins()
     async with KubeClient.connect(settings.kubeconfig, settings.context) as kube:
         kube.limits = Limits(settings.requests_in_flight, settings.requests_per_second)
         logging.getLogger(__name__).info("Looking after Dask resources at %s", kube.server)

@@ -99,6 +99,7 @@ class Operator:
                 self._refused,
                 Nodes(self.following.nodes),
                 home=kube.namespace if in_cluster() else "",
+                adopts=settings.adopt,
             ),
             Executor(kube, self._schedulers, self._expectations, self._shape),
             Reporter(kube),

@@ -22,6 +22,9 @@ class Settings:
     context: str | None = None
     """Context within the kubeconfig; by default its current one."""
 
+    adopt: bool = False
+    """Whether all clusters of dask-kubernetes' operator are taken over, not only those that say so."""
+
     health_port: int = 0
     """Port of ``/healthz``, ``/readyz`` and ``/metrics``; 0 means that there is none."""
 

@@ -16,6 +16,8 @@ from dask_gpu_k8s.operator.engine.demand import Demand
 from dask_gpu_k8s.operator.engine.facts import Key, SchedulerUnreachable, World
 from dask_gpu_k8s.operator.objects.workers import replicas_of
 from dask_gpu_k8s.operator.pods import is_finished, is_marked, is_owned_by, is_ready, is_terminating
+from dask_gpu_k8s.operator.upstream.marks import is_foreign
+from dask_gpu_k8s.operator.upstream.scheduler import scheduler_pod
 from dask_gpu_k8s.operator.workergroup.observe import scheduler_at
 
 UP_WINDOW, DOWN_WINDOW = 0.0, 60.0
@@ -106,6 +108,8 @@ async def observe(key: Key, world: World) -> Observed | None:
         world.wishes.forget(key)
         return None
     cluster = world.cache.get(DASKCLUSTER, key.namespace, autoscaler["spec"]["cluster"])
+    if cluster is not None and is_foreign(cluster):
+        return None
     if cluster is None or is_terminating(cluster):
         return Observed(autoscaler, problem=_without_cluster(autoscaler))
     siblings = world.cache.autoscalers_of(key.namespace, cluster["metadata"]["name"])
@@ -193,7 +197,7 @@ def _without_cluster(autoscaler: Manifest) -> Problem:
 
 async def _demand(cluster: Manifest, world: World) -> Demand:
     meta = cluster["metadata"]
-    pod = world.cache.get(POD, meta["namespace"], names.scheduler(meta["name"]))
+    pod = scheduler_pod(cluster, world.cache)
     scheduler = scheduler_at(cluster, world)
     if pod is None or scheduler is None or not is_ready(pod) or not is_owned_by(pod, meta["uid"]):
         raise SchedulerUnreachable("its Pod is not ready")

@@ -130,7 +130,8 @@ def up_to_date(seen: Observed, outcomes: list[Outcome]) -> Said:
         old = told(seen.cluster, "UpToDate")
         return "False", REFUSED, old.get("message", "")
     if is_outdated(seen):
-        name = names.scheduler(seen.cluster["metadata"]["name"])
+        assert seen.scheduler is not None
+        name = seen.scheduler["metadata"]["name"]
         return (
             "False",
             "SchedulerOutdated",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from dask_gpu_k8s.api import labels, names
 from dask_gpu_k8s.api.resources import (
@@ -21,6 +22,8 @@ from dask_gpu_k8s.operator.autoscalers import server_of
 from dask_gpu_k8s.operator.daskcluster.certificates import Certificates, observe_certificates
 from dask_gpu_k8s.operator.engine.facts import Key, World
 from dask_gpu_k8s.operator.pods import controller, is_leftover, is_owned_by, is_terminating
+from dask_gpu_k8s.operator.upstream.marks import is_foreign, is_new, time_left_to_it
+from dask_gpu_k8s.operator.upstream.scheduler import scheduler_pod
 from dask_gpu_k8s.operator.workergroup.lost import silent_since
 
 
@@ -46,6 +49,8 @@ class Observed:
         Namespace of the operator itself; empty if it runs outside.
     certificates : Certificates, optional
         ``None`` if the cluster does not ask for TLS.
+    is_beside_another : bool
+        Whether this is a new cluster, and dask-kubernetes' operator is about that may look after it.
     cooling : float
         Seconds for which nothing is made, because the API server has just refused something.
     autoscaled : bool
@@ -65,6 +70,7 @@ class Observed:
     awaits_runner: bool = False
     home: str = ""
     certificates: Certificates | None = None
+    is_beside_another: bool = False
     cooling: float = 0.0
     autoscaled: bool = False
 
@@ -72,6 +78,10 @@ class Observed:
     def uid(self) -> str:
         """The cluster's uid."""
         return str(self.cluster["metadata"]["uid"])
+
+    def time_left_to_another(self, now: datetime) -> float:
+        """Return for how many seconds the other operator may still claim it."""
+        return time_left_to_it(self.cluster, now) if self.is_beside_another else 0.0
 
     @property
     def parts(self) -> list[Manifest]:
@@ -107,7 +117,7 @@ class Observed:
 async def observe(key: Key, world: World) -> Observed | None:
     """Look at a cluster and its parts."""
     cluster = world.cache.get(DASKCLUSTER, key.namespace, key.name)
-    if cluster is None:
+    if cluster is None or is_foreign(cluster):
         return None
 
     def part(resource: Resource, name: str) -> Manifest | None:
@@ -118,7 +128,7 @@ async def observe(key: Key, world: World) -> Observed | None:
     autoscaler = server_of(default_group, world.cache.autoscalers_of(key.namespace, key.name))
     seen = Observed(
         cluster,
-        scheduler=part(POD, names.scheduler(key.name)),
+        scheduler=scheduler_pod(cluster, world.cache),
         service=part(SERVICE, names.scheduler(key.name)),
         cluster_ip_service=part(SERVICE, names.cluster_ip_service(key.name)),
         default_group=default_group,
@@ -129,6 +139,7 @@ async def observe(key: Key, world: World) -> Observed | None:
         awaits_runner=_awaits_runner(key, cluster, world),
         home=world.home,
         certificates=await observe_certificates(cluster, world),
+        is_beside_another=is_new(cluster) and world.is_beside_another(),
         cooling=world.cooling(key, cluster),
         autoscaled=autoscaler is not None,
     )

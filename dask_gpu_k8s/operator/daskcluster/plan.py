@@ -24,6 +24,8 @@ def plan(seen: Observed, now: datetime) -> Plan:
     """
     if is_terminating(seen.cluster) or problem(seen.cluster) or has_failed(seen):
         return Plan()
+    if left := seen.time_left_to_another(now):
+        return Plan(wake_after=left)
     stages, wait = plan_removal(seen, now)
     if seen.cooling:
         stages.append(plan_edits(seen))

@@ -28,7 +28,7 @@ LOOK_SUSPENDING = 1.0
 
 def conclude(seen: Observed, plan: Plan, outcomes: list[Outcome], now: datetime) -> Conclusion | None:
     """Say what there is of a cluster."""
-    if is_terminating(seen.cluster):
+    if is_terminating(seen.cluster) or seen.time_left_to_another(now):
         return None
     memory = remember(seen, is_going=is_going(seen))
     counts = _counts(seen)

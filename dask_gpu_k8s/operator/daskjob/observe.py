@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from dask_gpu_k8s.api import labels, names
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, DASKWORKERGROUP, POD, SERVICE, Resource
@@ -11,6 +12,7 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import Cache, Key, World
 from dask_gpu_k8s.operator.objects.jobs import attempt_of, is_sidecar, runner_name
 from dask_gpu_k8s.operator.pods import controller, is_owned_by
+from dask_gpu_k8s.operator.upstream.marks import is_foreign, is_new, time_left_to_it
 
 CREATED, CLUSTER_CREATED, RUNNING = "JobCreated", "ClusterCreated", "Running"
 SUCCESSFUL, FAILED = "Successful", "Failed"
@@ -32,6 +34,8 @@ class Observed:
         made before, because old workers would join a new scheduler and an old Service lead to an old one.
     cooling : float
         Seconds for which nothing is made, because the API server has just refused something.
+    is_beside_another : bool
+        Whether this is a new job, and dask-kubernetes' operator is about that may look after it.
     """
 
     job: Manifest
@@ -39,6 +43,11 @@ class Observed:
     runner: Manifest | None = None
     in_the_way: Sequence[Manifest] = ()
     cooling: float = 0.0
+    is_beside_another: bool = False
+
+    def time_left_to_another(self, now: datetime) -> float:
+        """Return for how many seconds the other operator may still claim it."""
+        return time_left_to_it(self.job, now) if self.is_beside_another else 0.0
 
     @property
     def status(self) -> Manifest:
@@ -84,7 +93,7 @@ class Observed:
 async def observe(key: Key, world: World) -> Observed | None:
     """Look at a job and its parts."""
     job = world.cache.get(DASKJOB, key.namespace, key.name)
-    if job is None:
+    if job is None or is_foreign(job):
         return None
     cluster = world.cache.get(DASKCLUSTER, key.namespace, key.name)
     owners = [job["metadata"]["uid"]]
@@ -99,7 +108,8 @@ async def observe(key: Key, world: World) -> Observed | None:
         runner = await world.live(POD, key.namespace, runner_name(job))
     if runner is not None and not any(is_owned_by(runner, owner) for owner in owners):
         runner = None
-    return Observed(job, cluster, runner, in_the_way, world.cooling(key, job))
+    is_beside_another = is_new(job) and world.is_beside_another()
+    return Observed(job, cluster, runner, in_the_way, world.cooling(key, job), is_beside_another)
 
 
 def _leftovers(key: Key, job: Manifest, cache: Cache, *, is_free: bool) -> Iterator[Manifest]:

@@ -32,6 +32,8 @@ def plan(seen: Observed, now: datetime) -> Plan:
         return _stage(_delete(seen, seen.parts) + list(stuck.actions), stuck.wake_after)
     if seen.is_stale:
         return Plan(wake_after=RETRY)
+    if left := seen.time_left_to_another(now):
+        return Plan(wake_after=left)
     if seen.state in ENDED:
         return plan_ending(seen, now)
     if is_turn(seen, progress(seen, now)):

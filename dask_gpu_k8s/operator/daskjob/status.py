@@ -27,7 +27,7 @@ from dask_gpu_k8s.operator.pods import ended_at, is_terminating, started_at
 
 def conclude(seen: Observed, plan: Plan, outcomes: list[Outcome], now: datetime) -> Conclusion | None:
     """Say how far a job is; nothing of one that is going, or that is seen as it once was."""
-    if is_terminating(seen.job) or seen.is_stale:
+    if is_terminating(seen.job) or seen.is_stale or seen.time_left_to_another(now):
         return None
     refused = refusals(outcomes)
     step = explained(seen, progress(seen, now), outcomes)

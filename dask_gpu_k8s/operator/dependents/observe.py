@@ -5,7 +5,7 @@ The key names the owner by its uid, so that another one made under the same name
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dask_gpu_k8s.api import labels
@@ -44,6 +44,8 @@ class Observed:
     owner : Manifest, optional
         As it is now, by the API server's own word; ``None`` if it is gone.
     dependents : sequence of (Resource, Manifest)
+    workers : sequence of Manifest
+        Pods of worker groups among them that belong to nobody else.
     cluster : Manifest, optional
         The DaskCluster whose name the dependents carry, unless it goes too.
     """
@@ -51,6 +53,7 @@ class Observed:
     uid: str
     owner: Manifest | None
     dependents: Sequence[tuple[Resource, Manifest]]
+    workers: Sequence[Manifest] = ()
     cluster: Manifest | None = None
 
     @property
@@ -84,8 +87,22 @@ async def observe(key: Key, world: World) -> Observed | None:
         uid,
         owner if owner is not None and owner["metadata"]["uid"] == uid else None,
         found,
+        list(_workers(found, uid, world)),
         _cluster(found[0][1], world),
     )
+
+
+def belongs_to(obj: Manifest, uid: str) -> bool:
+    """Say whether an object has this owner and no other."""
+    return all(owner["uid"] == uid for owner in obj["metadata"]["ownerReferences"])
+
+
+def _workers(found: Sequence[tuple[Resource, Manifest]], uid: str, world: World) -> Iterator[Manifest]:
+    for resource, obj in found:
+        if resource == DASKWORKERGROUP and belongs_to(obj, uid):
+            group = obj["metadata"]
+            pods = world.cache.owned(POD, group["namespace"], group["uid"])
+            yield from (pod for pod in pods if belongs_to(pod, group["uid"]))
 
 
 def _cluster(dependent: Manifest, world: World) -> Manifest | None:

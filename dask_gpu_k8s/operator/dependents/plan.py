@@ -6,33 +6,38 @@ collector takes the owner's reference off its dependents first, which makes them
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import POD, Resource
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.operator.dependents.observe import Observed
+from dask_gpu_k8s.operator.dependents.observe import Observed, belongs_to
 from dask_gpu_k8s.operator.engine.actions import Conclusion, Delete, Outcome, Plan
-from dask_gpu_k8s.operator.objects.workers import GRACE_SECONDS
+from dask_gpu_k8s.operator.objects import scheduler, workers
 from dask_gpu_k8s.operator.pods import is_terminating
 
-WORKER_GRACE = 2
-"""Seconds to end for a worker whose cluster or group is gone: what it holds is lost with that, and its GPU
-comes free at once. A scheduler and workers that are told to end at the same time else wait for each other,
-for up to 30 s (seen in 2026.8.0)."""
+GRACE = {labels.WORKER: workers.GRACE_SECONDS, labels.SCHEDULER: scheduler.GRACE_SECONDS}
+"""What Pods have by component, where the user has said nothing."""
+
+LAST_GRACE = 2
+"""Seconds to end for a Pod whose cluster is gone: what it holds is lost with that, and a GPU comes free at
+once. A scheduler and workers that are told to end at the same time else wait for each other, for up to 30 s
+(seen in 2025.2.0 and 2026.8.0)."""
 
 
 def plan(seen: Observed, now: datetime) -> Plan:
-    """Decide what to do about the dependents of an owner now."""
+    """Decide what to do about the dependents of an owner now.
+
+    Workers go right after their group, before the collector has heard of that: a Pod that it has told to end
+    does so in its own time.
+    """
     if not seen.is_going:
         return Plan()
-    deletes = [
-        _delete(resource, obj, _grace(seen, resource, obj), seen.waits_for_all)
-        for resource, obj in seen.dependents
-        if _belongs_to_nobody_else(obj, seen.uid) and not _goes_already(obj, _grace(seen, resource, obj))
-    ]
-    return Plan((tuple(deletes),) if deletes else ())
+    own = [(resource, obj) for resource, obj in seen.dependents if belongs_to(obj, seen.uid)]
+    stages = (_deletes(seen, own), _deletes(seen, [(POD, pod) for pod in seen.workers]))
+    return Plan(tuple(stage for stage in stages if stage))
 
 
 def conclude(seen: Observed, plan: Plan, outcomes: list[Outcome], now: datetime) -> Conclusion | None:
@@ -40,8 +45,12 @@ def conclude(seen: Observed, plan: Plan, outcomes: list[Outcome], now: datetime)
     return None
 
 
-def _belongs_to_nobody_else(obj: Manifest, uid: str) -> bool:
-    return all(owner["uid"] == uid for owner in obj["metadata"]["ownerReferences"])
+def _deletes(seen: Observed, objs: Iterable[tuple[Resource, Manifest]]) -> tuple[Delete, ...]:
+    return tuple(
+        _delete(resource, obj, _grace(seen, resource, obj), seen.waits_for_all)
+        for resource, obj in objs
+        if not _goes_already(obj, _grace(seen, resource, obj))
+    )
 
 
 def _goes_already(obj: Manifest, grace: int | None) -> bool:
@@ -57,16 +66,15 @@ def _delete(resource: Resource, obj: Manifest, grace: int | None, in_foreground:
 
 
 def _grace(seen: Observed, resource: Resource, obj: Manifest) -> int | None:
-    """Return a worker's grace, unless the user has given it one or its cluster lives."""
-    is_worker = (obj["metadata"].get("labels") or {}).get(labels.COMPONENT) == labels.WORKER
-    if resource != POD or not is_worker:
+    """Return how long a Pod gets to end, unless the user has said that or its cluster lives."""
+    usual = GRACE.get((obj["metadata"].get("labels") or {}).get(labels.COMPONENT, ""))
+    if resource != POD or usual is None or _is_of(obj, seen.cluster):
         return None
-    own = obj["spec"].get("terminationGracePeriodSeconds")
-    return WORKER_GRACE if own == GRACE_SECONDS and not _is_of(obj, seen.cluster) else None
+    return LAST_GRACE if obj["spec"].get("terminationGracePeriodSeconds") == usual else None
 
 
-def _is_of(worker: Manifest, cluster: Manifest | None) -> bool:
-    """Say whether a worker is of this cluster, and not of an earlier one of its name."""
+def _is_of(pod: Manifest, cluster: Manifest | None) -> bool:
+    """Say whether a Pod is of this cluster, and not of an earlier one of its name."""
     if cluster is None:
         return False
-    return bool(worker["metadata"]["creationTimestamp"] >= cluster["metadata"]["creationTimestamp"])
+    return bool(pod["metadata"]["creationTimestamp"] >= cluster["metadata"]["creationTimestamp"])

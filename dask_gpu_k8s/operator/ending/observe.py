@@ -12,6 +12,7 @@ from dask_gpu_k8s.operator.ending.idle import Look, timeout_of
 from dask_gpu_k8s.operator.ending.ttl import ttl_of
 from dask_gpu_k8s.operator.engine.facts import Key, SchedulerUnreachable, World
 from dask_gpu_k8s.operator.pods import is_terminating
+from dask_gpu_k8s.operator.upstream.marks import is_foreign
 from dask_gpu_k8s.operator.workergroup.observe import scheduler_at
 
 
@@ -39,7 +40,7 @@ class Observed:
 async def observe(key: Key, world: World) -> Observed | None:
     """Look at a cluster, and at no more than its end depends on."""
     cluster = world.cache.get(DASKCLUSTER, key.namespace, key.name)
-    if cluster is None or is_terminating(cluster):
+    if cluster is None or is_terminating(cluster) or is_foreign(cluster):
         return None
     job = _job(cluster, world)
     if job is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
+from itertools import chain
 
 from dask_gpu_k8s.api import labels, names
-from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKWORKERGROUP, POD, Resource
+from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKWORKERGROUP, POD, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import ALL_NAMESPACES, KubeClient
 from dask_gpu_k8s.kube.errors import NotFound
@@ -20,6 +21,7 @@ from dask_gpu_k8s.operator.engine.refusals import Refusals
 from dask_gpu_k8s.operator.engine.wishes import Wishes
 from dask_gpu_k8s.operator.objects.workers import replicas_of
 from dask_gpu_k8s.operator.schedulers.api import SchedulerApi
+from dask_gpu_k8s.operator.upstream.marks import is_foreign
 
 
 class StoreCache:
@@ -74,6 +76,10 @@ class StoreCache:
         autoscalers = store.list(namespace) if store else []
         return [each for each in autoscalers if each["spec"]["cluster"] == cluster]
 
+    def all(self, resource: Resource) -> Iterator[Manifest]:
+        """Return the objects of a kind in all namespaces that are looked at."""
+        return chain.from_iterable(store for at, store in self._stores.items() if at[0] == resource)
+
     def _store(self, resource: Resource, namespace: str) -> Store | None:
         return self._stores.get((resource, ALL_NAMESPACES), self._stores.get((resource, namespace)))
 
@@ -89,10 +95,10 @@ class LiveWorld:
     expectations : Expectations
     refused : Refusals
     nodes : Nodes
-    clock : callable, optional
-        Monotonic time in seconds.
     home : str, optional
         The operator's own namespace.
+    adopts : bool, optional
+        Whether every cluster of dask-kubernetes' operator is to be taken over.
     """
 
     def __init__(
@@ -103,17 +109,17 @@ class LiveWorld:
         expectations: Expectations,
         refused: Refusals,
         nodes: Nodes,
-        clock: Callable[[], float] = time.monotonic,
         home: str = "",
+        adopts: bool = False,
     ) -> None:
         self.cache = cache
-        self.wishes = Wishes(clock)
+        self.wishes = Wishes(time.monotonic)
         self.home = home
+        self.adopts = adopts
         self._kube = kube
         self._schedulers = schedulers
         self._expectations = expectations
         self._refused = refused
-        self._clock = clock
         self.node = nodes.get
 
     def cooling(self, key: Key, resource: Manifest) -> float:
@@ -127,9 +133,9 @@ class LiveWorld:
     async def group_pods(self, key: Key, group: Manifest) -> GroupPods:
         """Return the worker Pods of a group; from the API server itself if the cache is overdue."""
         uid = group["metadata"]["uid"]
-        if self._expectations.is_overdue(key, self._clock()):
+        if self._expectations.is_overdue(key, time.monotonic()):
             live = await self._list_pods(key)
-            self._expectations.settle(key, live, self._clock())
+            self._expectations.settle(key, live, time.monotonic())
             return GroupPods(_of_group(live, group), settled=True)
         settled = not self._expectations.is_open(key)
         pods = [*self.cache.owned(POD, key.namespace, uid), *self.cache.strays(key, group)]
@@ -157,6 +163,17 @@ class LiveWorld:
     async def _list_pods(self, key: Key) -> list[Manifest]:
         answer = await self._kube.list(POD, key.namespace, labels={labels.WORKERGROUP_NAME: key.name})
         return list(answer["items"])
+
+    def is_beside_another(self) -> bool:
+        """Say whether dask-kubernetes' operator has been seen to look after anything."""
+        return any(is_foreign(cluster) for cluster in self.cache.all(DASKCLUSTER))
+
+    async def live_list(
+        self, resource: Resource, namespace: str, labels: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
+        """Return objects as the API server has them now."""
+        items: list[Manifest] = (await self._kube.list(resource, namespace, labels=labels))["items"]
+        return items
 
     async def live(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """Return an object as the API server has it now."""

@@ -6,10 +6,14 @@ from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, DASKWORKERGROUP, Re
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import Key
 from dask_gpu_k8s.operator.pods import is_terminating
+from dask_gpu_k8s.operator.upstream.marks import is_marked
 
 ENDING = "Ending of DaskCluster"
 """Watching over when a cluster ends by itself. It has a clock of its own: the status does not wake it."""
 
+
+ADOPTION = {"DaskCluster": "Adoption of DaskCluster", "DaskJob": "Adoption of DaskJob"}
+"""Dealing with a resource on which dask-kubernetes' operator has left its marks."""
 
 DEPENDENTS = "Dependents of"
 """Deleting what a deleted object owns. Its key has the owner's uid for a name."""
@@ -30,6 +34,8 @@ def duties(resource: Resource, old: Manifest | None, new: Manifest | None) -> se
     keys = set()
     if resource == DASKCLUSTER and new is not None and (_ends(new) or _ends(old)) and _is_other(old, new):
         keys.add(Key(ENDING, new["metadata"]["namespace"], new["metadata"]["name"]))
+    if resource.kind in ADOPTION and new is not None and is_marked(new):
+        keys.add(Key(ADOPTION[resource.kind], new["metadata"]["namespace"], new["metadata"]["name"]))
     if resource in OWNERS and old is not None and _goes(old, new):
         keys.add(Key(DEPENDENTS, old["metadata"]["namespace"], old["metadata"]["uid"]))
     return keys

@@ -180,6 +180,18 @@ class World(Protocol):
     async def group_pods(self, key: Key, group: Manifest) -> GroupPods:
         """Return the worker Pods of a group."""
 
+    @property
+    def adopts(self) -> bool:
+        """Whether every cluster of dask-kubernetes' operator is to be taken over."""
+
+    def is_beside_another(self) -> bool:
+        """Say whether dask-kubernetes' operator has been seen to look after anything."""
+
+    async def live_list(
+        self, resource: Resource, namespace: str, labels: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
+        """Return objects as the API server has them now."""
+
     async def live(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """Return an object as the API server has it now, for what is not followed or must be certain."""
 

@@ -19,6 +19,7 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.autoscalers import group_of
 from dask_gpu_k8s.operator.engine.facts import Key
 from dask_gpu_k8s.operator.pods import is_finished, is_terminating
+from dask_gpu_k8s.operator.upstream.marks import is_marked
 
 Place: TypeAlias = tuple[str, str]
 """Namespace and name."""
@@ -78,7 +79,8 @@ def cluster_whose_groups_care(resource: Resource, old: Manifest | None, new: Man
         The object before and after; ``None`` where it did not exist.
     """
     meta = (new or old or {})["metadata"]
-    if resource == DASKCLUSTER and _generation(old) != _generation(new):
+    was_marked = old is not None and is_marked(old)
+    if resource == DASKCLUSTER and (was_marked or _generation(old) != _generation(new)):
         return meta["namespace"], meta["name"]
     own = meta.get("labels") or {}
     is_scheduler = resource == POD and own.get(labels.COMPONENT) == labels.SCHEDULER

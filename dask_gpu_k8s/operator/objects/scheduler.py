@@ -12,6 +12,10 @@ from dask_gpu_k8s.operator.objects.preload import with_preload
 from dask_gpu_k8s.operator.objects.security import SCHEDULER_VARIABLES, secure, security_mark
 from dask_gpu_k8s.operator.objects.templates import fingerprint, marked_with
 
+GRACE_SECONDS = 10
+"""Seconds that a scheduler gets to end unless the user says otherwise; it has nothing to save, and may wait
+for workers that end as well (up to 30 s, seen in 2025.2.0 and 2026.8.0)."""
+
 
 def make_scheduler_pod(cluster: Manifest) -> Manifest:
     """Make the Pod of a cluster's scheduler."""
@@ -25,6 +29,7 @@ def make_scheduler_pod(cluster: Manifest) -> Manifest:
     # Others speak what the scheduler speaks, and it what the spec asks for, whatever one before it spoke.
     asked = {**cluster, "status": {}}
     spec = secure(asked, with_preload(make_pod_spec(role["spec"])), SCHEDULER_VARIABLES)
+    spec = {"terminationGracePeriodSeconds": GRACE_SECONDS, **spec}
     made = {**identity(POD), "metadata": metadata, "spec": spec}
     return marked_with(made, fingerprint(role["spec"], role.get("metadata") or {}, *security_mark(asked)))
 

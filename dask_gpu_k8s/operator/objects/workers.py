@@ -12,9 +12,10 @@ from dask_gpu_k8s.operator.objects.scheduler import scheduler_address
 from dask_gpu_k8s.operator.objects.security import secure, security_mark
 from dask_gpu_k8s.operator.objects.templates import fingerprint, marked_with
 
-GRACE_SECONDS = 25
+GRACE_SECONDS = 20
 """Seconds that a worker gets to end unless the user says otherwise. Below Kubernetes' own 30, so that a
-namespace with Dask clusters is deleted in less, whatever a worker waits for."""
+namespace with Dask clusters is gone in less, whatever a worker waits for: the controller that empties it
+looks again when half of the longest grace is over."""
 
 
 def make_default_group(cluster: Manifest) -> Manifest:

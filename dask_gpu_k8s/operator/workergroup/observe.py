@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from dask_gpu_k8s.api import names
-from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.autoscalers import as_wanted, server_of
 from dask_gpu_k8s.operator.engine.facts import Key, SchedulerAt, SchedulerUnreachable, WorkerFacts, World
@@ -22,6 +21,8 @@ from dask_gpu_k8s.operator.pods import (
     is_running,
     is_terminating,
 )
+from dask_gpu_k8s.operator.upstream.marks import is_foreign
+from dask_gpu_k8s.operator.upstream.scheduler import scheduler_pod
 from dask_gpu_k8s.operator.workergroup.lost import find_lost
 from dask_gpu_k8s.operator.workergroup.rollout import due, is_outdated, strategy_of
 from dask_gpu_k8s.operator.workergroup.victims import Candidate, match
@@ -144,6 +145,8 @@ async def observe(key: Key, world: World) -> Observed | None:
     if group is None:
         return None
     cluster = world.cache.get(DASKCLUSTER, key.namespace, group["spec"]["cluster"])
+    if cluster is not None and is_foreign(cluster):
+        return None
     if cluster is None or is_terminating(cluster):
         return Observed(group)
     autoscaler = server_of(group, world.cache.autoscalers_of(key.namespace, group["spec"]["cluster"]))
@@ -156,8 +159,7 @@ async def observe(key: Key, world: World) -> Observed | None:
         lost=lost,
         losing=losing,
         settled=found.settled,
-        schedulerless=world.cache.get(POD, key.namespace, names.scheduler(cluster["metadata"]["name"]))
-        is None,
+        schedulerless=scheduler_pod(cluster, world.cache) is None,
         scheduler=scheduler_at(cluster, world),
         awaits_scheduler=not _has_scheduler(cluster, world),
         cooling=world.cooling(key, group),
@@ -192,7 +194,7 @@ async def _with_workers(seen: Observed, cluster: Manifest, world: World) -> Obse
 def _has_scheduler(cluster: Manifest, world: World) -> bool:
     """Say whether there is a scheduler's Pod that is to stay, be it ready or not."""
     meta = cluster["metadata"]
-    pod = world.cache.get(POD, meta["namespace"], names.scheduler(meta["name"]))
+    pod = scheduler_pod(cluster, world.cache)
     if pod is None or not is_owned_by(pod, meta["uid"]):
         return False
     return not is_terminating(pod) and not is_finished(pod)
@@ -201,7 +203,7 @@ def _has_scheduler(cluster: Manifest, world: World) -> bool:
 def scheduler_at(cluster: Manifest, world: World) -> SchedulerAt | None:
     """Find out where a cluster's scheduler can be reached."""
     namespace, name = cluster["metadata"]["namespace"], cluster["metadata"]["name"]
-    pod = world.cache.get(POD, namespace, names.scheduler(name))
+    pod = scheduler_pod(cluster, world.cache)
     if pod is None or not is_owned_by(pod, cluster["metadata"]["uid"]):
         return None
     pod_ip = (pod.get("status") or {}).get("podIP")

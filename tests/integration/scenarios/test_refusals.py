@@ -66,6 +66,21 @@ def test_a_value_that_cannot_be(kubernetes, what):
     assert names(kubernetes) == []
 
 
+def a_job(name: str) -> str:
+    runner = {"containers": [{"name": "runner", "image": "any", "command": ["true"]}]}
+    spec = {"cluster": {"spec": MANIFEST["spec"]}, "job": {"spec": runner}}
+    return yaml.safe_dump({**MANIFEST, "kind": "DaskJob", "metadata": {"name": name}, "spec": spec})
+
+
+@pytest.mark.parametrize("name", ["a" * 60, "a.b", "a_b"], ids=["60 letters", "a dot", "an underscore"])
+def test_row_26_a_name_that_cannot_be_is_refused_so_that_nothing_undeletable_is_made(kubernetes, name):
+    for manifest in (with_field("metadata.name", name), a_job(name)):
+        said = kubernetes.kubectl("apply", "-f", "-", stdin=manifest, check=False)
+        assert "is invalid" in said
+        assert "metadata.name" in said
+    assert kubernetes.kubectl("get", "daskclusters,daskjobs", "-o", "name").split() == []
+
+
 def names(kubernetes) -> list[str]:
     return kubernetes.kubectl("get", "daskclusters", "-o", "name").split()
 

@@ -89,7 +89,7 @@ def test_the_name_is_filled_in(monkeypatch):
     ("login", "word"),
     [("ada", "ada"), ("A.B_c", "a-b-c"), ("DOMAIN\\ada", "domain-ada"), ("-", "user"), ("x" * 60, "x" * 32)],
 )
-def test_the_user_in_a_name(monkeypatch, login, word):
+def test_row_26_the_user_in_a_name(monkeypatch, login, word):
     monkeypatch.setattr(settings.getpass, "getuser", lambda: login)
     assert user_word() == word
 

@@ -66,6 +66,9 @@ class Server:
     async def live(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
         return self.now((resource, name))
 
+    def is_beside_another(self) -> bool:
+        return False
+
     def cooling(self, key: Key, resource: Any) -> float:
         return 0.0
 

@@ -39,7 +39,7 @@ def test_all_that_a_cluster_owned_goes_at_once_and_only_as_it_was_seen():
         ("foo-scheduler", "u-service", "7"),
         ("foo-default", "u-group", "7"),
     ]
-    assert [each.grace_seconds for each in found] == [None, None, None]
+    assert [each.grace_seconds for each in found] == [2, None, None]
     assert [each.propagation for each in found] == [None, None, None]
 
 
@@ -57,7 +57,7 @@ def test_the_grace_that_a_user_gave_is_kept():
 def test_workers_of_a_deleted_group_hand_over_their_results_if_the_cluster_lives(created, grace):
     """Not so if it is another cluster, made under the same name since."""
     cluster = changed(a_cluster(), creationTimestamp=created)
-    seen = Observed("u-group", None, WORKERS, cluster)
+    seen = Observed("u-group", None, WORKERS, cluster=cluster)
     assert [each.grace_seconds for each in deletes(seen)] == [grace, grace]
 
 
@@ -81,6 +81,15 @@ def test_deletion_in_the_foreground_goes_on_below():
     assert [each.propagation for each in found] == [None, "Foreground", "Foreground"]
 
 
+def test_workers_go_right_after_their_group():
+    made = plan(Observed("u-cluster", None, parts(), [a_worker(0)]), NOW)
+    first, second = made.stages
+    assert str(first[-1]) == "delete daskworkergroup foo-default"
+    assert [(str(each)[:10], each.grace_seconds) for each in second if isinstance(each, Delete)] == [
+        ("delete pod", 2)
+    ]
+
+
 def test_what_has_another_owner_too_is_left_to_the_collector():
     group = parts_of(a_cluster())["default_group"]
     owners = [*group["metadata"]["ownerReferences"], {"kind": "Other", "name": "o", "uid": "u-other"}]
@@ -88,7 +97,7 @@ def test_what_has_another_owner_too_is_left_to_the_collector():
     assert plan(seen, NOW).actions == ()
 
 
-@pytest.mark.parametrize(("left", "again"), [(25, 1), (2, 0), (0, 0)])
+@pytest.mark.parametrize(("left", "again"), [(20, 1), (2, 0), (0, 0)])
 def test_what_goes_already_is_only_told_to_hurry(left, again):
     pod = changed(a_worker(0, deleted=True), deletionGracePeriodSeconds=left)
     assert len(deletes(Observed("u-group", None, [(POD, pod)]))) == again

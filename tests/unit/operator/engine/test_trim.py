@@ -12,7 +12,7 @@ from tests.unit.operator.builders import a_cluster, a_group
 def test_of_a_worker_its_place_is_kept_and_all_but_its_spec():
     pod = {**make_worker_pod(a_cluster(), a_group(), 0), "status": {"phase": "Running"}}
     pod["spec"] = {**pod["spec"], "nodeName": "one", "tolerations": [{"operator": "Exists"}]}
-    kept = {"nodeName": "one", "terminationGracePeriodSeconds": 25, "containers": [{"name": "worker"}]}
+    kept = {"nodeName": "one", "terminationGracePeriodSeconds": 20, "containers": [{"name": "worker"}]}
     assert trim(freeze(pod)) == {**pod, "spec": kept}
 
 

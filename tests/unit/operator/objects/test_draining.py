@@ -20,7 +20,7 @@ def hook_of(container: dict) -> list[str]:
 def test_row_31_a_worker_pod_drains_itself_within_its_grace():
     pod = make_worker_pod(a_cluster(), a_group(), 0)
     python, _, program, seconds = hook_of(pod["spec"]["containers"][0])
-    assert (python, program, seconds) == ("python", PROGRAM, "20")
+    assert (python, program, seconds) == ("python", PROGRAM, "15")
 
 
 @pytest.mark.parametrize(("grace", "seconds"), [(60, "55"), (10, "5"), (4, "2"), (1, "0.5")])

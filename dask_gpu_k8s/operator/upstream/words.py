@@ -1,0 +1,63 @@
+"""What is written on a resource that has the marks of dask-kubernetes' operator, and taking them off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from dask_gpu_k8s.api import labels
+from dask_gpu_k8s.api.conditions import condition, find, set_condition
+from dask_gpu_k8s.api.resources import Resource
+from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.engine.actions import Patch
+from dask_gpu_k8s.operator.upstream.marks import is_marked, without_marks
+
+OTHER = "OtherOperator"
+"""Reason of a condition that says: dask-kubernetes' operator has to do with it."""
+
+
+def refusal(resource: Resource, obj: Manifest) -> str:
+    """Say why a resource is left alone, and what to do."""
+    return (
+        f"dask-kubernetes' operator looks after this {resource.kind}, so it is left alone. To take it over, "
+        f"stop that operator, then: {_command(resource, obj)}"
+    )
+
+
+def warning(resource: Resource, obj: Manifest) -> str:
+    """Say that another operator acts on what we look after."""
+    return (
+        f"dask-kubernetes' operator acts on this {resource.kind} as well, and makes Deployments of its own. "
+        f"Stop it, then: {_command(resource, obj)}"
+    )
+
+
+def say(
+    resource: Resource, obj: Manifest, type_: str, status: str, message: str, now: datetime
+) -> Patch | None:
+    """Write a condition down, unless it stands there."""
+    known = (obj.get("status") or {}).get("conditions") or []
+    old = find(known, type_) or {}
+    if (old.get("status"), old.get("reason"), old.get("message")) == (status, OTHER, message):
+        return None
+    meta = obj["metadata"]
+    new = condition(type_, status, OTHER, message, generation=meta.get("generation"))
+    patch = {
+        "metadata": {"resourceVersion": meta["resourceVersion"]},
+        "status": {"conditions": set_condition(known, new, now)},
+    }
+    return patch_of(resource, obj, patch, "status")
+
+
+def strip(resource: Resource, objs: Iterable[Manifest]) -> list[Patch]:
+    """Take the marks off those that have any."""
+    return [patch_of(resource, obj, without_marks(obj)) for obj in objs if is_marked(obj)]
+
+
+def patch_of(resource: Resource, obj: Manifest, patch: Manifest, sub: str | None = None) -> Patch:
+    """Patch an object."""
+    return Patch(resource, obj["metadata"]["namespace"], obj["metadata"]["name"], patch, sub)
+
+
+def _command(resource: Resource, obj: Manifest) -> str:
+    return f"kubectl annotate {resource.singular} {obj['metadata']['name']} {labels.ADOPT}=true"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dask_gpu_k8s.api import deploy
+from dask_gpu_k8s.api.conditions import holds
 from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE
 from dask_gpu_k8s.api.resources import NAMESPACE
 from dask_gpu_k8s.kube.client import KubeClient
@@ -47,7 +48,11 @@ async def stage(installed: Path) -> AsyncIterator[Stage]:
 def leading(kubectl: Kubectl) -> dict[str, bool]:
     """Ask each operator that is ready whether it works."""
     pods = json.loads(kubectl(*HOME, "get", "pods", "-o", "json"))["items"]
-    names = [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    names = [
+        pod["metadata"]["name"]
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"] and holds(pod["status"].get("conditions"), "Ready")
+    ]
     pages = {name: kubectl(*HOME, "exec", name, "--", "python", "-c", SHOW) for name in names}
     return {name: "dask_operator_leading 1\n" in page for name, page in pages.items()}
 

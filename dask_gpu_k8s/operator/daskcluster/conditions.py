@@ -81,7 +81,9 @@ def scheduler_lost(seen: Observed, memory: Memory) -> Said | None:
             f'{name} --type=merge -p \'{{"spec": {{"scheduler": {{"lossPolicy": "Restart"}}}}}}\'',
         )
     is_back = scheduler_ready(seen)[0] == "True"
-    if is_lost(seen) and not is_back and not seen.is_suspended:
+    # Until the next one is ready, also when its Pod is there already.
+    is_going_on = told(seen.cluster, "SchedulerLost").get("reason") == "Replacing"
+    if (is_lost(seen) or is_going_on) and not is_back and not seen.is_suspended:
         return "True", "Replacing", "The scheduler was lost; a new one comes, without its results."
     if memory.total:
         times = "once" if memory.total == 1 else f"{memory.total} times"

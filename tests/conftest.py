@@ -162,9 +162,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             need = needs.args[0] if needs else None
         else:
             need = "the embedded server or a node" if nothing_else else None
+        only = item.get_closest_marker("only")
         if need:
             left_out.append(item)
             comparison.left_out[item.nodeid.removeprefix("tests/")] = need
+        elif only and only.args[0] not in comparison.kinds:
+            left_out.append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

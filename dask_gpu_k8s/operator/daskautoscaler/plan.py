@@ -8,8 +8,8 @@ from dask_gpu_k8s.api.conditions import find, format_time, parse_time
 from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKWORKERGROUP
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskautoscaler.observe import Observed
-from dask_gpu_k8s.operator.engine.actions import Action, Patch, Plan
-from dask_gpu_k8s.operator.objects.metadata import make_owner_reference
+from dask_gpu_k8s.operator.engine.actions import Action, Patch, Plan, patch_of
+from dask_gpu_k8s.operator.objects.metadata import owned_too
 from dask_gpu_k8s.operator.pods import is_terminating
 
 POLL = 5.0
@@ -63,12 +63,10 @@ def _decide(seen: Observed, now: datetime) -> list[Action]:
     wanted = desired(seen)
     if known.get("desiredReplicas") == wanted:
         return []
-    meta = seen.autoscaler["metadata"]
     status: Manifest = {"desiredReplicas": wanted}
     if wanted != seen.current:
         status["lastScaleTime"] = format_time(now)
-    patch = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "status": status}
-    return [Patch(DASKAUTOSCALER, meta["namespace"], meta["name"], patch, "status")]
+    return [patch_of(DASKAUTOSCALER, seen.autoscaler, {"status": status}, "status", unchanged=True)]
 
 
 def _tell(seen: Observed) -> list[Action]:
@@ -76,9 +74,7 @@ def _tell(seen: Observed) -> list[Action]:
     wanted = desired(seen)
     if seen.group["spec"]["worker"].get("replicas") == wanted:
         return []
-    meta = seen.group["metadata"]
-    patch = {"spec": {"worker": {"replicas": wanted}}}
-    return [Patch(DASKWORKERGROUP, meta["namespace"], meta["name"], patch)]
+    return [patch_of(DASKWORKERGROUP, seen.group, {"spec": {"worker": {"replicas": wanted}}})]
 
 
 def _patience(seen: Observed, now: datetime) -> float:
@@ -96,11 +92,5 @@ def _is_adopted(autoscaler: Manifest, cluster: Manifest) -> bool:
 
 def _adopt(autoscaler: Manifest, cluster: Manifest) -> Patch:
     """Let an autoscaler go with its cluster; it is never deleted otherwise."""
-    meta = autoscaler["metadata"]
-    owners = meta.get("ownerReferences") or []
-    reference = make_owner_reference(cluster, DASKCLUSTER)
-    reference["controller"] = not any(owner.get("controller") for owner in owners)
-    patch = {
-        "metadata": {"resourceVersion": meta["resourceVersion"], "ownerReferences": [*owners, reference]}
-    }
-    return Patch(DASKAUTOSCALER, meta["namespace"], meta["name"], patch)
+    owners = owned_too(autoscaler, cluster, DASKCLUSTER)
+    return patch_of(DASKAUTOSCALER, autoscaler, {"metadata": {"ownerReferences": owners}}, unchanged=True)

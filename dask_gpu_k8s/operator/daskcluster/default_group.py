@@ -15,7 +15,7 @@ from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskcluster.observe import Observed
-from dask_gpu_k8s.operator.engine.actions import Action, Create, Patch
+from dask_gpu_k8s.operator.engine.actions import Action, Create, Patch, patch_of
 from dask_gpu_k8s.operator.objects.templates import difference, mark_of
 from dask_gpu_k8s.operator.objects.workers import make_default_group, replicas_of
 from dask_gpu_k8s.operator.pods import is_terminating
@@ -46,8 +46,7 @@ def plan_edits(seen: Observed) -> list[Action]:
     if not is_passed and not is_so:
         patch = _with_replicas(patch, replicas_of(cluster))
     if patch:
-        meta = group["metadata"]
-        return [Patch(DASKWORKERGROUP, meta["namespace"], meta["name"], patch)]
+        return [patch_of(DASKWORKERGROUP, group, patch)]
     return [] if is_passed else [_remember(cluster)]
 
 
@@ -91,9 +90,7 @@ def _passed(cluster: Manifest) -> int | None:
 
 def _remember(cluster: Manifest) -> Patch:
     """Write down the replicas passed on; only if the cluster is as we saw it, for they may be others now."""
-    meta = cluster["metadata"]
     status: Manifest = {"defaultGroupReplicas": replicas_of(cluster)}
     if not (cluster.get("status") or {}).get("phase"):
         status["phase"] = "Created"
-    patch: Manifest = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "status": status}
-    return Patch(DASKCLUSTER, meta["namespace"], meta["name"], patch, "status")
+    return patch_of(DASKCLUSTER, cluster, {"status": status}, "status", unchanged=True)

@@ -14,7 +14,7 @@ from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.api.resources import DASKCLUSTER
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskcluster.observe import Observed
-from dask_gpu_k8s.operator.engine.actions import Patch
+from dask_gpu_k8s.operator.engine.actions import Patch, patch_of
 from dask_gpu_k8s.operator.objects.containers import scheduler_container
 from dask_gpu_k8s.operator.pods import container_restarts, is_finished, is_ready, is_terminating
 
@@ -127,8 +127,7 @@ def forget(cluster: Manifest) -> list[Patch]:
     """Write down, before it happens, that we take the scheduler's Pod away ourselves."""
     if not remembered(cluster).uid:
         return []
-    meta = cluster["metadata"]
-    return [Patch(DASKCLUSTER, meta["namespace"], meta["name"], {"status": {"schedulerPod": None}}, "status")]
+    return [patch_of(DASKCLUSTER, cluster, {"status": {"schedulerPod": None}}, "status")]
 
 
 def _runs_once(cluster: Manifest) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dask_gpu_k8s.api.resources import BUDGET, NETWORKPOLICY, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskcluster.observe import Observed
-from dask_gpu_k8s.operator.engine.actions import Action, Create, Delete, Patch
+from dask_gpu_k8s.operator.engine.actions import Action, Create, delete_of, patch_of
 from dask_gpu_k8s.operator.objects.protection import make_network_policy, make_scheduler_budget
 from dask_gpu_k8s.operator.objects.templates import mark_of
 from dask_gpu_k8s.operator.pods import is_terminating
@@ -38,13 +38,11 @@ def plan_policy(seen: Observed) -> list[Action]:
         return [Create(NETWORKPOLICY, made)]
     if not seen.is_own(there) or is_terminating(there) or mark_of(there) == mark_of(made):
         return []
-    meta = there["metadata"]
     patch = {"metadata": {"annotations": made["metadata"]["annotations"]}, "spec": made["spec"]}
-    return [Patch(NETWORKPOLICY, meta["namespace"], meta["name"], patch)]
+    return [patch_of(NETWORKPOLICY, there, patch)]
 
 
 def _removal(resource: Resource, seen: Observed, there: Manifest | None) -> list[Action]:
     if there is None or not seen.is_own(there) or is_terminating(there):
         return []
-    meta = there["metadata"]
-    return [Delete(resource, meta["namespace"], meta["name"], meta["uid"])]
+    return [delete_of(resource, there)]

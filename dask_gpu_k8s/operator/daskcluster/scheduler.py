@@ -9,7 +9,7 @@ from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskcluster.memory import forget, has_failed, remembered
 from dask_gpu_k8s.operator.daskcluster.observe import Observed
-from dask_gpu_k8s.operator.engine.actions import Action, Create, Delete
+from dask_gpu_k8s.operator.engine.actions import Action, Create, delete_of
 from dask_gpu_k8s.operator.objects.scheduler import make_scheduler_pod
 from dask_gpu_k8s.operator.objects.templates import mark_of
 from dask_gpu_k8s.operator.pods import is_finished, is_ready, is_terminating, time_held
@@ -57,11 +57,11 @@ def plan_removal(seen: Observed, now: datetime) -> tuple[list[list[Action]], flo
     if not seen.is_own(pod):
         return [], None
     if is_going(seen):
-        return [[*forget(seen.cluster)], [_delete(pod)]], None
+        return [[*forget(seen.cluster)], [delete_of(POD, pod)]], None
     if not is_finished(pod):
         return [], None
     held = time_held(pod, now)
-    return ([], held) if held > 0 else ([[_delete(pod)]], None)
+    return ([], held) if held > 0 else ([[delete_of(POD, pod)]], None)
 
 
 def plan_new_scheduler(seen: Observed) -> list[Action]:
@@ -94,21 +94,16 @@ def plan_force(
     if pod["metadata"].get("deletionGracePeriodSeconds") == 0:
         return [], None
     if is_silent:
-        return [[_delete(pod, grace_seconds=0)]], None
+        return [[delete_of(POD, pod, grace_seconds=0)]], None
     if is_ready(pod):
         return [], None
     due = parse_time(pod["metadata"]["deletionTimestamp"]) + OVERDUE
     if now < due:
         return [], (due - now).total_seconds()
-    return [[_delete(pod, grace_seconds=0)]], None
+    return [[delete_of(POD, pod, grace_seconds=0)]], None
 
 
 def _was_ready(seen: Observed) -> bool:
     pod, known = seen.scheduler, remembered(seen.cluster)
     assert pod is not None
     return is_ready(pod) or (known.was_ready and known.uid == pod["metadata"]["uid"])
-
-
-def _delete(pod: Manifest, grace_seconds: int | None = None) -> Delete:
-    meta = pod["metadata"]
-    return Delete(POD, meta["namespace"], meta["name"], meta["uid"], grace_seconds=grace_seconds)

@@ -8,7 +8,7 @@ from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.api.resources import SERVICE
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskcluster.observe import Observed
-from dask_gpu_k8s.operator.engine.actions import Action, Create, Patch
+from dask_gpu_k8s.operator.engine.actions import Action, Create, Patch, patch_of
 from dask_gpu_k8s.operator.objects.scheduler import make_cluster_ip_service, make_scheduler_service
 from dask_gpu_k8s.operator.objects.templates import mark_of
 from dask_gpu_k8s.operator.pods import is_terminating
@@ -64,9 +64,7 @@ def _patch(there: Manifest, made: Manifest) -> Patch:
         field: None for field in RESET if field in there["spec"] and field not in made["spec"]
     }
     own = {field: made["metadata"][field] for field in ("labels", "annotations")}
-    meta = there["metadata"]
-    patch = {"metadata": own, "spec": {**gone, **made["spec"]}}
-    return Patch(SERVICE, meta["namespace"], meta["name"], patch)
+    return patch_of(SERVICE, there, {"metadata": own, "spec": {**gone, **made["spec"]}})
 
 
 def is_refused(cluster: Manifest) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from dask_gpu_k8s.api.conditions import parse_time
-from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, POD, Resource
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskjob.observe import SUCCESSFUL, Observed
 from dask_gpu_k8s.operator.daskjob.runner import is_at_work
-from dask_gpu_k8s.operator.engine.actions import Action, Delete, Patch, Plan
+from dask_gpu_k8s.operator.engine.actions import Action, Plan, delete_of, patch_of
 from dask_gpu_k8s.operator.objects.jobs import is_sidecar
 from dask_gpu_k8s.operator.objects.metadata import make_owner_reference
 from dask_gpu_k8s.operator.pods import has_started, is_finished, is_owned_by, is_terminating
@@ -21,7 +21,7 @@ def plan_ending(seen: Observed, now: datetime) -> Plan:
     """Stop what still runs, take away what the policy says, and in the end the job itself."""
     wait = _time_to_live(seen, now)
     if wait is not None and wait <= 0:
-        return Plan(((_delete(DASKJOB, seen.job),),))
+        return Plan(((delete_of(DASKJOB, seen.job),),))
     policy = _policy(seen)
     stages = (_end_runner(seen, policy), _end_cluster(seen, policy))
     return Plan(tuple(tuple(stage) for stage in stages if stage), wait)
@@ -53,17 +53,13 @@ def _end_runner(seen: Observed, policy: str) -> list[Action]:
     patch: Manifest = {}
     if is_at_work(seen.job, pod) or (not is_finished(pod) and (goes or not is_sidecar(seen.job))):
         if not has_started(pod):
-            return [_delete(POD, pod)] if is_owned_by(pod, seen.job["metadata"]["uid"]) else []
+            return [delete_of(POD, pod)] if is_owned_by(pod, seen.job["metadata"]["uid"]) else []
         if pod["spec"].get("activeDeadlineSeconds") != 1:
             # Its node then ends the Pod as one that has run for too long.
             patch["spec"] = {"activeDeadlineSeconds": 1}
-    meta = pod["metadata"]
-    changes: Manifest = {"resourceVersion": meta["resourceVersion"]}
     if goes and not is_owned_by(pod, seen.job["metadata"]["uid"]):
-        changes["ownerReferences"] = [make_owner_reference(seen.job, DASKJOB)]
-    elif not patch:
-        return []
-    return [Patch(POD, meta["namespace"], meta["name"], {**patch, "metadata": changes})]
+        patch["metadata"] = {"ownerReferences": [make_owner_reference(seen.job, DASKJOB)]}
+    return [patch_of(POD, pod, patch, unchanged=True)] if patch else []
 
 
 def _end_cluster(seen: Observed, policy: str) -> list[Action]:
@@ -71,17 +67,7 @@ def _end_cluster(seen: Observed, policy: str) -> list[Action]:
     if cluster is None or is_terminating(cluster):
         return []
     if policy == CLUSTER:
-        return [_delete(DASKCLUSTER, cluster)]
+        return [delete_of(DASKCLUSTER, cluster)]
     if policy == WORKERS and not cluster["spec"].get("suspendWorkers"):
-        meta = cluster["metadata"]
-        patch = {
-            "metadata": {"resourceVersion": meta["resourceVersion"]},
-            "spec": {"suspendWorkers": True},
-        }
-        return [Patch(DASKCLUSTER, meta["namespace"], meta["name"], patch)]
+        return [patch_of(DASKCLUSTER, cluster, {"spec": {"suspendWorkers": True}}, unchanged=True)]
     return []
-
-
-def _delete(resource: Resource, obj: Manifest) -> Delete:
-    meta = obj["metadata"]
-    return Delete(resource, meta["namespace"], meta["name"], meta["uid"])

@@ -11,7 +11,7 @@ from dask_gpu_k8s.operator.daskcluster.scheduler import plan_force
 from dask_gpu_k8s.operator.daskjob.ending import plan_ending
 from dask_gpu_k8s.operator.daskjob.observe import ENDED, SUSPENDED, Observed
 from dask_gpu_k8s.operator.daskjob.progress import deadlines, is_turn, progress
-from dask_gpu_k8s.operator.engine.actions import Action, Create, Delete, Plan, soonest
+from dask_gpu_k8s.operator.engine.actions import Action, Create, Plan, delete_of, soonest
 from dask_gpu_k8s.operator.engine.refusals import is_refused_for_good
 from dask_gpu_k8s.operator.objects.jobs import is_sidecar, make_job_cluster, make_runner_pod
 from dask_gpu_k8s.operator.pods import is_owned_by, is_terminating
@@ -82,8 +82,7 @@ def _delete(seen: Observed, parts: Iterable[Manifest]) -> list[Action]:
     for part in parts:
         if not is_terminating(part) and is_owned_by(part, job):
             resource = DASKCLUSTER if part is seen.cluster else POD
-            meta = part["metadata"]
-            actions.append(Delete(resource, meta["namespace"], meta["name"], meta["uid"]))
+            actions.append(delete_of(resource, part))
     return actions
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import POD, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.dependents.observe import Observed, belongs_to
-from dask_gpu_k8s.operator.engine.actions import Conclusion, Delete, Outcome, Plan
+from dask_gpu_k8s.operator.engine.actions import Conclusion, Delete, Outcome, Plan, Propagation, delete_of
 from dask_gpu_k8s.operator.objects import scheduler, workers
 from dask_gpu_k8s.operator.pods import is_terminating
 
@@ -59,10 +58,8 @@ def _goes_already(obj: Manifest, grace: int | None) -> bool:
 
 
 def _delete(resource: Resource, obj: Manifest, grace: int | None, in_foreground: bool) -> Delete:
-    meta = obj["metadata"]
-    propagation: Literal["Foreground"] | None = "Foreground" if in_foreground and resource != POD else None
-    version = meta["resourceVersion"]
-    return Delete(resource, meta["namespace"], meta["name"], meta["uid"], version, grace, propagation)
+    propagation: Propagation | None = "Foreground" if in_foreground and resource != POD else None
+    return delete_of(resource, obj, unchanged=True, grace_seconds=grace, propagation=propagation)
 
 
 def _grace(seen: Observed, resource: Resource, obj: Manifest) -> int | None:

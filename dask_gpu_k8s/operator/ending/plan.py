@@ -17,11 +17,12 @@ from dask_gpu_k8s.operator.ending import idle, ttl
 from dask_gpu_k8s.operator.ending.observe import Observed
 from dask_gpu_k8s.operator.engine.actions import (
     Conclusion,
-    Delete,
     Note,
     Outcome,
     Patch,
     Plan,
+    delete_of,
+    patch_of,
     refusals,
     soonest,
 )
@@ -48,10 +49,8 @@ def plan(seen: Observed, now: datetime) -> Plan:
     period = _period(seen, now)
     end = _end(seen, period, now)
     if end is not None and _is_said(seen.cluster, end):
-        meta = seen.cluster["metadata"]
         # Of this version alone: somebody may just have given it more time.
-        version = meta["resourceVersion"]
-        return Plan(((Delete(DASKCLUSTER, meta["namespace"], meta["name"], meta["uid"], version),),))
+        return Plan(((delete_of(DASKCLUSTER, seen.cluster, unchanged=True),),))
     status = {**_period_change(seen, period), **_condition_change(seen, end, now)}
     wake = 0.0 if end is not None else _next_look(seen, period, now)
     return Plan(((_patch(seen.cluster, status),),) if status else (), wake)
@@ -130,6 +129,4 @@ def _condition_change(seen: Observed, end: End | None, now: datetime) -> Manifes
 
 
 def _patch(cluster: Manifest, status: Manifest) -> Patch:
-    meta = cluster["metadata"]
-    patch = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "status": status}
-    return Patch(DASKCLUSTER, meta["namespace"], meta["name"], patch, "status")
+    return patch_of(DASKCLUSTER, cluster, {"status": status}, "status", unchanged=True)

@@ -10,6 +10,8 @@ from dask_gpu_k8s.api.resources import POD, SECRET, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import SchedulerAt
 
+Propagation: TypeAlias = Literal["Background", "Foreground", "Orphan"]
+
 
 @dataclass(frozen=True)
 class Create:
@@ -70,7 +72,7 @@ class Delete:
     uid: str
     resource_version: str | None = None
     grace_seconds: int | None = None
-    propagation: Literal["Background", "Foreground", "Orphan"] | None = None
+    propagation: Propagation | None = None
 
     def __str__(self) -> str:
         return f"delete {self.resource.singular} {self.name}"
@@ -241,6 +243,32 @@ def is_mark(action: Action) -> bool:
     if not isinstance(action, Patch) or action.resource != POD or isinstance(action.patch, list):
         return False
     return labels.RETIRE in ((action.patch.get("metadata") or {}).get("annotations") or {})
+
+
+def patch_of(
+    resource: Resource, obj: Manifest, patch: Manifest, sub: str | None = None, *, unchanged: bool = False
+) -> Patch:
+    """Merge-patch this object; with `unchanged` only if it is as it was seen."""
+    meta = obj["metadata"]
+    if unchanged:
+        version = {"resourceVersion": meta["resourceVersion"]}
+        rest = {field: value for field, value in patch.items() if field != "metadata"}
+        patch = {"metadata": {**version, **patch.get("metadata", {})}, **rest}
+    return Patch(resource, meta["namespace"], meta["name"], patch, sub)
+
+
+def delete_of(
+    resource: Resource,
+    obj: Manifest,
+    *,
+    unchanged: bool = False,
+    grace_seconds: int | None = None,
+    propagation: Propagation | None = None,
+) -> Delete:
+    """Delete this object; with `unchanged` only if it is as it was seen."""
+    meta = obj["metadata"]
+    version = meta["resourceVersion"] if unchanged else None
+    return Delete(resource, meta["namespace"], meta["name"], meta["uid"], version, grace_seconds, propagation)
 
 
 def refusals(outcomes: list[Outcome]) -> list[Outcome]:

@@ -40,6 +40,20 @@ def make_owner_reference(owner: Manifest, resource: Resource) -> Manifest:
     }
 
 
+def owned_too(obj: Manifest, owner: Manifest, resource: Resource) -> list[Manifest]:
+    """Return an object's owner references and one more, which controls it if no other does.
+
+    One to the same owner that is there already, perhaps half of what it should be, gives way.
+    """
+    reference = make_owner_reference(owner, resource)
+    others = [
+        each for each in obj["metadata"].get("ownerReferences") or () if each.get("uid") != reference["uid"]
+    ]
+    # Only one owner may be the controlling one.
+    is_controlled = any(each.get("controller") for each in others)
+    return [*others, {**reference, "controller": not is_controlled}]
+
+
 def identity(resource: Resource) -> dict[str, Any]:
     """Begin a manifest of a kind."""
     return {"apiVersion": resource.api_version, "kind": resource.kind}

@@ -55,9 +55,9 @@ def time_left_to_it(cluster: Manifest, now: datetime) -> float:
 
 
 def without_marks(obj: Manifest) -> dict[str, Any]:
-    """Return the patch of an object's metadata that takes the marks off, of this version alone."""
+    """Return the patch of an object's metadata that takes the marks off."""
     meta = obj["metadata"]
-    patch: dict[str, Any] = {"resourceVersion": meta["resourceVersion"]}
+    patch: dict[str, Any] = {}
     marks = [key for key in meta.get("annotations") or () if key.startswith(PREFIX)]
     if marks:
         patch["annotations"] = {key: None for key in marks}

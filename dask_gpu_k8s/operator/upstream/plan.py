@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import (
@@ -34,6 +33,9 @@ from dask_gpu_k8s.operator.engine.actions import (
     Outcome,
     Patch,
     Plan,
+    Propagation,
+    delete_of,
+    patch_of,
     refusals,
 )
 from dask_gpu_k8s.operator.engine.refusals import RETRY_REFUSED
@@ -44,7 +46,7 @@ from dask_gpu_k8s.operator.objects.workers import make_worker_pod
 from dask_gpu_k8s.operator.pods import is_terminating
 from dask_gpu_k8s.operator.upstream.marks import is_foreign
 from dask_gpu_k8s.operator.upstream.observe import Observed
-from dask_gpu_k8s.operator.upstream.words import OTHER, patch_of, refusal, say, strip, warning
+from dask_gpu_k8s.operator.upstream.words import OTHER, refusal, say, strip, warning
 
 LOOK_AGAIN = 0.5
 """Seconds until it is looked whether the collector has let go of what was deleted."""
@@ -120,10 +122,7 @@ def _plan_deployments(seen: Observed) -> list[Patch] | list[Delete]:
 
 
 def _pause(deployment: Manifest) -> Patch:
-    version = deployment["metadata"]["resourceVersion"]
-    return patch_of(
-        DEPLOYMENT, deployment, {"metadata": {"resourceVersion": version}, "spec": {"paused": True}}
-    )
+    return patch_of(DEPLOYMENT, deployment, {"spec": {"paused": True}}, unchanged=True)
 
 
 def _is_observed(deployment: Manifest) -> bool:
@@ -132,20 +131,8 @@ def _is_observed(deployment: Manifest) -> bool:
     return bool(observed >= deployment["metadata"]["generation"])
 
 
-def _deletes(
-    resource: Resource, objs: Iterable[Manifest], propagation: Literal["Orphan", "Background"]
-) -> list[Delete]:
-    return [
-        Delete(
-            resource,
-            each["metadata"]["namespace"],
-            each["metadata"]["name"],
-            each["metadata"]["uid"],
-            propagation=propagation,
-        )
-        for each in objs
-        if not is_terminating(each)
-    ]
+def _deletes(resource: Resource, objs: Iterable[Manifest], propagation: Propagation) -> list[Delete]:
+    return [delete_of(resource, each, propagation=propagation) for each in objs if not is_terminating(each)]
 
 
 def _adoptions(seen: Observed) -> list[Patch]:
@@ -170,9 +157,8 @@ def _group_of(pod: Manifest, seen: Observed) -> Manifest | None:
 
 def _adopt(pod: Manifest, owner: Manifest, kind: Resource, mark: str | None) -> Patch:
     metadata = {
-        "resourceVersion": pod["metadata"]["resourceVersion"],
         "ownerReferences": [make_owner_reference(owner, kind)],
         "labels": {POD_TEMPLATE_HASH: None},
         "annotations": {labels.TEMPLATE: mark},
     }
-    return patch_of(POD, pod, {"metadata": metadata})
+    return patch_of(POD, pod, {"metadata": metadata}, unchanged=True)

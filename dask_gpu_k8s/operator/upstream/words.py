@@ -9,7 +9,7 @@ from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.conditions import condition, find, set_condition
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.operator.engine.actions import Patch
+from dask_gpu_k8s.operator.engine.actions import Patch, patch_of
 from dask_gpu_k8s.operator.upstream.marks import is_marked, without_marks
 
 OTHER = "OtherOperator"
@@ -40,23 +40,14 @@ def say(
     old = find(known, type_) or {}
     if (old.get("status"), old.get("reason"), old.get("message")) == (status, OTHER, message):
         return None
-    meta = obj["metadata"]
-    new = condition(type_, status, OTHER, message, generation=meta.get("generation"))
-    patch = {
-        "metadata": {"resourceVersion": meta["resourceVersion"]},
-        "status": {"conditions": set_condition(known, new, now)},
-    }
-    return patch_of(resource, obj, patch, "status")
+    new = condition(type_, status, OTHER, message, generation=obj["metadata"].get("generation"))
+    patch = {"status": {"conditions": set_condition(known, new, now)}}
+    return patch_of(resource, obj, patch, "status", unchanged=True)
 
 
 def strip(resource: Resource, objs: Iterable[Manifest]) -> list[Patch]:
     """Take the marks off those that have any."""
-    return [patch_of(resource, obj, without_marks(obj)) for obj in objs if is_marked(obj)]
-
-
-def patch_of(resource: Resource, obj: Manifest, patch: Manifest, sub: str | None = None) -> Patch:
-    """Patch an object."""
-    return Patch(resource, obj["metadata"]["namespace"], obj["metadata"]["name"], patch, sub)
+    return [patch_of(resource, obj, without_marks(obj), unchanged=True) for obj in objs if is_marked(obj)]
 
 
 def _command(resource: Resource, obj: Manifest) -> str:

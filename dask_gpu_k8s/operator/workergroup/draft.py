@@ -1,12 +1,10 @@
-"""The plan for a group while it is being written, and the actions that it is written in."""
+"""The plan for a group while it is being written."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dask_gpu_k8s.api.resources import DASKWORKERGROUP, POD
-from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.operator.engine.actions import Action, Delete, Patch, Plan, soonest
+from dask_gpu_k8s.operator.engine.actions import Action, Plan, soonest
 
 
 @dataclass
@@ -25,16 +23,3 @@ class Draft:
         """Return the plan."""
         stages = (tuple(self.first), tuple(self.then))
         return Plan(tuple(stage for stage in stages if stage), self.wake_after)
-
-
-def delete_pod(pod: Manifest, *, unchanged: bool = False, grace_seconds: int | None = None) -> Delete:
-    """Delete a Pod; with `unchanged` only if it is as it was seen."""
-    meta = pod["metadata"]
-    version = meta["resourceVersion"] if unchanged else None
-    return Delete(POD, meta["namespace"], meta["name"], meta["uid"], version, grace_seconds)
-
-
-def patch_group(group: Manifest, patch: Manifest | list[Manifest], sub: str | None = None) -> Patch:
-    """Patch the group itself."""
-    meta = group["metadata"]
-    return Patch(DASKWORKERGROUP, meta["namespace"], meta["name"], patch, sub)

@@ -9,11 +9,11 @@ from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.conditions import format_time, parse_time
 from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.operator.engine.actions import LeavingPod, Patch, Retire
+from dask_gpu_k8s.operator.engine.actions import LeavingPod, Patch, Retire, delete_of, patch_of
 from dask_gpu_k8s.operator.engine.facts import SchedulerAt
 from dask_gpu_k8s.operator.objects.workers import GRACE_SECONDS
 from dask_gpu_k8s.operator.pods import is_terminating
-from dask_gpu_k8s.operator.workergroup.draft import Draft, delete_pod
+from dask_gpu_k8s.operator.workergroup.draft import Draft
 from dask_gpu_k8s.operator.workergroup.observe import Observed
 from dask_gpu_k8s.operator.workergroup.victims import Candidate
 
@@ -34,7 +34,7 @@ def send_off(seen: Observed, victims: Iterable[Candidate], why: str, now: dateti
     """Let workers go: those with work are marked first, which nothing undoes."""
     for victim in victims:
         if victim.is_spare:
-            draft.then.append(delete_pod(victim.pod, unchanged=True, grace_seconds=NO_GRACE))
+            draft.then.append(delete_of(POD, victim.pod, unchanged=True, grace_seconds=NO_GRACE))
         elif seen.workers is None:
             # Who is idle and who holds data is not known: nobody who works is chosen.
             draft.wake(RETRY_UNREACHABLE)
@@ -47,11 +47,11 @@ def see_off(seen: Observed, now: datetime, draft: Draft) -> None:
     working = []
     for candidate in seen.leaving:
         if candidate.is_spare:
-            draft.then.append(delete_pod(candidate.pod, unchanged=True, grace_seconds=NO_GRACE))
+            draft.then.append(delete_of(POD, candidate.pod, unchanged=True, grace_seconds=NO_GRACE))
         elif seen.workers is None:
             draft.wake(RETRY_UNREACHABLE)
         elif not candidate.workers:
-            draft.then.append(delete_pod(candidate.pod, grace_seconds=NO_GRACE))
+            draft.then.append(delete_of(POD, candidate.pod, grace_seconds=NO_GRACE))
         else:
             working.append(candidate)
     if working and seen.scheduler is not None:
@@ -71,14 +71,8 @@ def _mark_of(pod: Manifest) -> str:
 
 
 def _mark(pod: Manifest, why: str, now: datetime) -> Patch:
-    meta = pod["metadata"]
-    patch = {
-        "metadata": {
-            "resourceVersion": meta["resourceVersion"],
-            "annotations": {labels.RETIRE: f"{why} {format_time(now)}"},
-        }
-    }
-    return Patch(POD, meta["namespace"], meta["name"], patch)
+    annotations = {labels.RETIRE: f"{why} {format_time(now)}"}
+    return patch_of(POD, pod, {"metadata": {"annotations": annotations}}, unchanged=True)
 
 
 def _retire(seen: Observed, scheduler: SchedulerAt, working: list[Candidate], now: datetime) -> Retire:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import DASKWORKERGROUP, POD
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.operator.engine.actions import Patch
+from dask_gpu_k8s.operator.engine.actions import Patch, patch_of
 from dask_gpu_k8s.operator.objects.metadata import make_owner_reference
 
 
@@ -23,7 +23,9 @@ def mend(group: Manifest, pods: Iterable[Manifest]) -> list[Patch]:
     cluster, meta = group["spec"]["cluster"], group["metadata"]
     fixed = labels.of_workers(cluster, meta["name"])
     return [
-        _patch(pod, changes) for pod in pods if (changes := {**_labels(pod, fixed), **_owners(pod, group)})
+        patch_of(POD, pod, {"metadata": changes}, unchanged=True)
+        for pod in pods
+        if (changes := {**_labels(pod, fixed), **_owners(pod, group)})
     ]
 
 
@@ -37,9 +39,3 @@ def _owners(pod: Manifest, group: Manifest) -> Manifest:
     if pod["metadata"].get("ownerReferences"):
         return {}
     return {"ownerReferences": [make_owner_reference(group, DASKWORKERGROUP)]}
-
-
-def _patch(pod: Manifest, changes: Manifest) -> Patch:
-    meta = pod["metadata"]
-    metadata = {"resourceVersion": meta["resourceVersion"], **changes}
-    return Patch(POD, meta["namespace"], meta["name"], {"metadata": metadata})

@@ -6,14 +6,14 @@ from datetime import datetime
 
 from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.api.explain import CREATE_REFUSED, QUOTA_EXCEEDED
-from dask_gpu_k8s.api.resources import DASKCLUSTER, POD
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.operator.engine.actions import Create, Patch, Plan
+from dask_gpu_k8s.operator.engine.actions import Create, Patch, Plan, delete_of, patch_of
 from dask_gpu_k8s.operator.engine.refusals import is_refused_for_good
-from dask_gpu_k8s.operator.objects.metadata import make_owner_reference
+from dask_gpu_k8s.operator.objects.metadata import owned_too
 from dask_gpu_k8s.operator.objects.workers import make_worker_pod
 from dask_gpu_k8s.operator.pods import is_leftover, is_marked, is_terminating
-from dask_gpu_k8s.operator.workergroup.draft import Draft, delete_pod, patch_group
+from dask_gpu_k8s.operator.workergroup.draft import Draft
 from dask_gpu_k8s.operator.workergroup.failures import failures_in_a_row, time_kept
 from dask_gpu_k8s.operator.workergroup.leaving import (
     ROLLOUT,
@@ -51,7 +51,7 @@ def plan(seen: Observed, now: datetime) -> Plan:
         return Plan(((_adopt(seen.group, cluster),),))
     draft = Draft()
     if seen.is_suspended:
-        draft.then += [delete_pod(each.pod, grace_seconds=short_grace(each.pod)) for each in seen.present]
+        draft.then += [delete_of(POD, each.pod, grace_seconds=short_grace(each.pod)) for each in seen.present]
         return draft.finish()
     draft.then += mend(seen.group, (each.pod for each in seen.present))
     draft.wake(seen.losing)
@@ -72,16 +72,8 @@ def _is_adopted(group: Manifest, cluster: Manifest) -> bool:
 
 def _adopt(group: Manifest, cluster: Manifest) -> Patch:
     """Let a group made by a user go with its cluster like the cluster's own."""
-    uid = cluster["metadata"]["uid"]
-    owners = [each for each in group["metadata"].get("ownerReferences") or () if each.get("uid") != uid]
-    reference = make_owner_reference(cluster, DASKCLUSTER)
-    # Only one owner may be the controlling one.
-    reference["controller"] = not any(owner.get("controller") for owner in owners)
-    metadata = {
-        "resourceVersion": group["metadata"]["resourceVersion"],
-        "ownerReferences": [*owners, reference],
-    }
-    return patch_group(group, {"metadata": metadata})
+    owners = owned_too(group, cluster, DASKCLUSTER)
+    return patch_of(DASKWORKERGROUP, group, {"metadata": {"ownerReferences": owners}}, unchanged=True)
 
 
 def _plan_finished(seen: Observed, now: datetime, draft: Draft) -> tuple[int, list[int]]:
@@ -99,7 +91,7 @@ def _plan_finished(seen: Observed, now: datetime, draft: Draft) -> tuple[int, li
             kept += 1
             draft.wake(wait)
             continue
-        draft.then.append(delete_pod(candidate.pod))
+        draft.then.append(delete_of(POD, candidate.pod))
         if not is_history:
             failures.append(failures_in_a_row(candidate.pod))
     return kept, failures
@@ -123,11 +115,8 @@ def _plan_creation(
         return
     is_trial = _was_refused(group)
     count = 1 if is_trial else min(missing, BATCH)
-    reserve = {
-        "metadata": {"resourceVersion": group["metadata"]["resourceVersion"]},
-        "status": {"counter": counter + count},
-    }
-    draft.first.append(patch_group(group, reserve, sub="status"))
+    reserve = {"status": {"counter": counter + count}}
+    draft.first.append(patch_of(DASKWORKERGROUP, group, reserve, "status", unchanged=True))
     undo = _give_back(group, counter) if is_trial else None
     draft.then += [
         Create(POD, make_worker_pod(cluster, group, counter + number, failures=failed), undo)
@@ -147,7 +136,8 @@ def _give_back(group: Manifest, counter: int) -> Patch:
     """Take back the one name that was given out for a Pod which was refused, if none was since."""
     path = "/status/counter"
     test: Manifest = {"op": "test", "path": path, "value": counter + 1}
-    return patch_group(group, [test, {"op": "replace", "path": path, "value": counter}], sub="status")
+    meta, back = group["metadata"], {"op": "replace", "path": path, "value": counter}
+    return Patch(DASKWORKERGROUP, meta["namespace"], meta["name"], [test, back], "status")
 
 
 def _plan_departures(seen: Observed, cluster: Manifest, now: datetime, draft: Draft) -> None:

@@ -5,14 +5,18 @@ Source: Kubernetes' API conventions, "Typical status properties".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
+from typing import TypeAlias
 
 from dask_gpu_k8s.api.types import Manifest
 
 TRUE = "True"
 FALSE = "False"
 UNKNOWN = "Unknown"
+
+Said: TypeAlias = tuple[str, str, str]
+"""Status, reason and message of a condition."""
 
 
 def format_time(moment: datetime) -> str:
@@ -110,6 +114,29 @@ def set_condition(conditions: Iterable[Manifest] | None, new: Manifest, now: dat
 def find(conditions: Iterable[Manifest] | None, type: str) -> Manifest | None:
     """Find the condition of a type."""
     return next((item for item in conditions or () if item.get("type") == type), None)
+
+
+def told(obj: Manifest | None, type: str) -> Manifest:
+    """Return the condition of a type as an object's status has it; empty if there is none."""
+    return find(((obj or {}).get("status") or {}).get("conditions"), type) or {}
+
+
+def with_conditions(obj: Manifest, said: Mapping[str, Said], now: datetime) -> list[Manifest]:
+    """Return all conditions of an object: those that its status has, and what is said now in their place.
+
+    Parameters
+    ----------
+    obj : dict
+    said : mapping
+        By type.
+    now : datetime.datetime
+        When this is being decided.
+    """
+    known = list((obj.get("status") or {}).get("conditions") or ())
+    generation = obj["metadata"].get("generation")
+    for type_, what in said.items():
+        known = set_condition(known, condition(type_, *what, generation=generation, now=now), now)
+    return known
 
 
 def holds(conditions: Iterable[Manifest] | None, type: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from dask_gpu_k8s.api import labels
-from dask_gpu_k8s.api.conditions import find, holds, parse_time
+from dask_gpu_k8s.api.conditions import holds, parse_time, told
 from dask_gpu_k8s.api.types import Manifest
 
 QUICK_DEATH = timedelta(seconds=10)
@@ -40,8 +40,7 @@ def is_ready(pod: Manifest) -> bool:
 
 def scheduling_of(pod: Manifest) -> str:
     """Return why it has no node, in one word, e.g. ``"Unschedulable"``; empty if nobody has said."""
-    scheduled = find((pod.get("status") or {}).get("conditions"), "PodScheduled") or {}
-    return str(scheduled.get("reason") or "")
+    return str(told(pod, "PodScheduled").get("reason") or "")
 
 
 def has_started(pod: Manifest) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dask_gpu_k8s.api import names
-from dask_gpu_k8s.api.conditions import find
+from dask_gpu_k8s.api.conditions import told
 from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKWORKERGROUP, POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.autoscalers import group_of, server_of
@@ -96,9 +96,7 @@ class Observed:
     @property
     def is_stuck(self) -> bool:
         """Whether the group has workers whose data nobody can take."""
-        status = (self.group or {}).get("status") or {}
-        shrinking = find(status.get("conditions"), "ScalingDown") or {}
-        return shrinking.get("reason") == "DataCannotMove"
+        return bool(told(self.group, "ScalingDown").get("reason") == "DataCannotMove")
 
 
 async def observe(key: Key, world: World) -> Observed | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dask_gpu_k8s.api.conditions import find, format_time, parse_time
+from dask_gpu_k8s.api.conditions import format_time, parse_time, told
 from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKWORKERGROUP
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskautoscaler.observe import Observed
@@ -79,7 +79,7 @@ def _tell(seen: Observed) -> list[Action]:
 
 def _patience(seen: Observed, now: datetime) -> float:
     """Ask a scheduler that is silent for long less and less often."""
-    active = find((seen.autoscaler.get("status") or {}).get("conditions"), "Active") or {}
+    active = told(seen.autoscaler, "Active")
     since = active.get("lastTransitionTime") if active.get("status") == "False" else None
     silent = (now - parse_time(since)).total_seconds() if since else 0.0
     return min(SLOWEST, max(POLL, silent / 4))

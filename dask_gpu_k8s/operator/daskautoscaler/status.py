@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from dask_gpu_k8s.api.conditions import condition, set_condition
+from dask_gpu_k8s.api.conditions import Said, with_conditions
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.autoscalers import group_of
 from dask_gpu_k8s.operator.daskautoscaler.observe import Observed
@@ -33,19 +33,14 @@ def conclude(seen: Observed, plan: Plan, outcomes: list[Outcome], now: datetime)
 
 
 def _conditions(seen: Observed, now: datetime) -> list[Manifest]:
-    known = (seen.autoscaler.get("status") or {}).get("conditions") or []
-    generation = seen.autoscaler["metadata"].get("generation")
     found = {"Active": _active(seen)}
     if seen.wish is not None:
         found["Limited"] = _limited(seen)
         found["Unserved"] = _unserved(seen)
-    for type_, (state, reason, message) in found.items():
-        new = condition(type_, state, reason, message, generation=generation, now=now)
-        known = set_condition(known, new, now)
-    return known
+    return with_conditions(seen.autoscaler, found, now)
 
 
-def _active(seen: Observed) -> tuple[str, str, str]:
+def _active(seen: Observed) -> Said:
     if seen.problem is not None:
         return "False", seen.problem.reason, seen.problem.message
     if seen.wish is not None and seen.wish.is_told:
@@ -57,7 +52,7 @@ def _active(seen: Observed) -> tuple[str, str, str]:
     )
 
 
-def _limited(seen: Observed) -> tuple[str, str, str]:
+def _limited(seen: Observed) -> Said:
     assert seen.wish is not None
     maximum = seen.autoscaler["spec"]["maximum"]
     if seen.wish.lowest > maximum:
@@ -67,7 +62,7 @@ def _limited(seen: Observed) -> tuple[str, str, str]:
     return "False", "WithinBounds", "As many workers are there as are wanted."
 
 
-def _unserved(seen: Observed) -> tuple[str, str, str]:
+def _unserved(seen: Observed) -> Said:
     assert seen.wish is not None
     if not seen.wish.unserved:
         return "False", "ResourcesOffered", "Some group offers whatever resources tasks need."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dask_gpu_k8s.api import labels, security
-from dask_gpu_k8s.api.conditions import format_time
+from dask_gpu_k8s.api.conditions import Said, format_time
 from dask_gpu_k8s.api.resources import SECRET
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.errors import Forbidden
@@ -28,9 +28,6 @@ READ_BACK = 1.0
 
 TOLD_ONCE = ("JupyterOpen", "CertificateExpired")
 """Reasons of the condition Secured that become an Event; others do elsewhere, or pass by themselves."""
-
-Told = tuple[str, str, str]
-"""Status, reason and message of a condition."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ class Certificates:
         due = expiry(held) if security.is_given(self.cluster) else renewal(held)
         return min(LOOK_AGAIN, max(RETRY_UNUSABLE, (due - now).total_seconds()))
 
-    def told(self, now: datetime) -> Told:
+    def told(self, now: datetime) -> Said:
         """Return the condition Secured."""
         hindrance = self.hindrance
         if hindrance:

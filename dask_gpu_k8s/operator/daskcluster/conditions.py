@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeAlias
 
 from dask_gpu_k8s.api import names
-from dask_gpu_k8s.api.conditions import find
+from dask_gpu_k8s.api.conditions import Said, told
 from dask_gpu_k8s.api.explain import explain_pod
 from dask_gpu_k8s.api.resources import BUDGET, SERVICE
 from dask_gpu_k8s.api.security import wanted_secret
@@ -20,14 +19,6 @@ from dask_gpu_k8s.operator.engine.actions import Outcome, Patch, Retire, refusal
 from dask_gpu_k8s.operator.engine.refusals import INVALID, is_refused_for_good, reason_of
 from dask_gpu_k8s.operator.objects.security import secret_of
 from dask_gpu_k8s.operator.pods import is_ready, is_terminating
-
-Said: TypeAlias = tuple[str, str, str]
-"""Status, reason and message of a condition."""
-
-
-def told(cluster: Manifest, type_: str) -> Manifest:
-    """Return the condition of a type as it was last told; empty if it never was."""
-    return find((cluster.get("status") or {}).get("conditions"), type_) or {}
 
 
 def accepted(seen: Observed, outcomes: list[Outcome]) -> Said:

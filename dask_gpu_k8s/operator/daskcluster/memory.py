@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dask_gpu_k8s.api import labels
-from dask_gpu_k8s.api.conditions import find
+from dask_gpu_k8s.api.conditions import told
 from dask_gpu_k8s.api.resources import DASKCLUSTER
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskcluster.observe import Observed
@@ -90,10 +90,10 @@ def has_failed(seen: Observed) -> bool:
 
 def is_forgiven(cluster: Manifest) -> bool:
     """Say whether people have changed the spec since the loss was found to be final."""
-    told = find((cluster.get("status") or {}).get("conditions"), "SchedulerLost") or {}
-    if told.get("status") != "True" or told.get("reason") != FAILED:
+    loss = told(cluster, "SchedulerLost")
+    if loss.get("status") != "True" or loss.get("reason") != FAILED:
         return False
-    return bool(told.get("observedGeneration") != cluster["metadata"].get("generation"))
+    return bool(loss.get("observedGeneration") != cluster["metadata"].get("generation"))
 
 
 def remember(seen: Observed, *, is_going: bool) -> Memory:

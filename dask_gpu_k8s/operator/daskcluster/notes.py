@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dask_gpu_k8s.api.conditions import told
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskcluster.certificates import TOLD_ONCE, tell_issue
-from dask_gpu_k8s.operator.daskcluster.conditions import told
 from dask_gpu_k8s.operator.daskcluster.observe import Observed
 from dask_gpu_k8s.operator.daskcluster.scheduler import is_going
 from dask_gpu_k8s.operator.engine.actions import Delete, Issue, Note, Outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dask_gpu_k8s.api.conditions import find
+from dask_gpu_k8s.api.conditions import told
 from dask_gpu_k8s.api.resources import SERVICE
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskcluster.observe import Observed
@@ -69,6 +69,6 @@ def _patch(there: Manifest, made: Manifest) -> Patch:
 
 def is_refused(cluster: Manifest) -> bool:
     """Say whether the API server has refused to apply this generation of the spec to a Service."""
-    told = find((cluster.get("status") or {}).get("conditions"), "UpToDate") or {}
-    is_told = told.get("status") == "False" and told.get("reason") == REFUSED
-    return bool(is_told and told.get("observedGeneration") == cluster["metadata"].get("generation"))
+    old = told(cluster, "UpToDate")
+    is_told = old.get("status") == "False" and old.get("reason") == REFUSED
+    return bool(is_told and old.get("observedGeneration") == cluster["metadata"].get("generation"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from dask_gpu_k8s.api.conditions import condition, set_condition
+from dask_gpu_k8s.api.conditions import Said, with_conditions
 from dask_gpu_k8s.api.security import wanted_secret
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskcluster import conditions as say
@@ -32,11 +32,13 @@ def conclude(seen: Observed, plan: Plan, outcomes: list[Outcome], now: datetime)
         return None
     memory = remember(seen, is_going=is_going(seen))
     counts = _counts(seen)
-    found = _found(seen, outcomes, memory, counts, now)
+    said = _said(seen, outcomes, memory, counts, now)
+    conditions = with_conditions(seen.cluster, said, now)
+    found = {each["type"]: each for each in conditions if each["type"] in said}
     status: dict[str, Any] = {
         "observedGeneration": seen.cluster["metadata"].get("generation"),
         "phase": _phase(seen, found),
-        "conditions": _among_others(seen, found, now),
+        "conditions": conditions,
         **counts,
         **_memory(seen, memory),
     }
@@ -106,9 +108,9 @@ def _memory(seen: Observed, memory: Memory) -> dict[str, Any]:
     return status
 
 
-def _found(
+def _said(
     seen: Observed, outcomes: list[Outcome], memory: Memory, counts: dict[str, Any], now: datetime
-) -> dict[str, Manifest]:
+) -> dict[str, Said]:
     scheduler = say.scheduler_ready(seen)
     said = {
         "Accepted": say.accepted(seen, outcomes),
@@ -122,14 +124,4 @@ def _found(
         "NetworkRestricted": say.network_restricted(seen),
         "Secured": say.secured(seen, now),
     }
-    generation = seen.cluster["metadata"].get("generation")
-    return {
-        type_: condition(type_, *what, generation=generation, now=now) for type_, what in said.items() if what
-    }
-
-
-def _among_others(seen: Observed, found: dict[str, Manifest], now: datetime) -> list[Manifest]:
-    known = (seen.cluster.get("status") or {}).get("conditions") or []
-    for new in found.values():
-        known = set_condition(known, new, now)
-    return known
+    return {type_: what for type_, what in said.items() if what}

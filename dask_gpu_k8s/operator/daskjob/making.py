@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dask_gpu_k8s.api.conditions import find
+from dask_gpu_k8s.api.conditions import told
 from dask_gpu_k8s.api.explain import explain_pod
 from dask_gpu_k8s.api.resources import DASKCLUSTER, POD, Resource
 from dask_gpu_k8s.operator.daskjob.observe import CLUSTER_CREATED, CREATED, Observed
@@ -43,9 +43,9 @@ def _why_not_yet(seen: Observed, state: str, outcomes: list[Outcome]) -> tuple[s
         return seen.said
     if seen.outdated or (seen.in_the_way and state == CREATED):
         return "CleaningUp", f"Waits until {_blocker(seen)}, left from before, is gone."
-    told = find(((seen.cluster or {}).get("status") or {}).get("conditions"), "Accepted") or {}
-    if told.get("status") == "False":
-        return str(told.get("reason")), f"Of the cluster: {told.get('message')}"
+    accepted = told(seen.cluster, "Accepted")
+    if accepted.get("status") == "False":
+        return str(accepted.get("reason")), f"Of the cluster: {accepted.get('message')}"
     runner = seen.present(seen.runner)
     if runner is not None and not is_terminating(runner):
         why = explain_pod(own_view(seen.job, runner))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dask_gpu_k8s.api.conditions import find
+from dask_gpu_k8s.api.conditions import told
 from dask_gpu_k8s.api.explain import explain_pod
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.objects.jobs import is_sidecar, runner_restart_policy
@@ -92,8 +92,7 @@ def _failed(view: Manifest) -> End:
 
 def scheduler_lost(job: Manifest, cluster: Manifest | None) -> End | None:
     """Say whether a cluster will not make again the scheduler's Pod that the runner was in."""
-    told = find(((cluster or {}).get("status") or {}).get("conditions"), "SchedulerLost") or {}
-    if is_sidecar(job) and told.get("status") == "True":
+    if is_sidecar(job) and told(cluster, "SchedulerLost").get("status") == "True":
         return End(False, "SchedulerLost", "The scheduler's Pod, with the runner in it, was lost.")
     return None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from dask_gpu_k8s.api.conditions import format_time
-from dask_gpu_k8s.operator.daskjob.conditions import conditions, told
+from dask_gpu_k8s.api.conditions import format_time, told
+from dask_gpu_k8s.operator.daskjob.conditions import conditions
 from dask_gpu_k8s.operator.daskjob.making import explained, has_cluster, has_runner
 from dask_gpu_k8s.operator.daskjob.observe import (
     CLUSTER_CREATED,
@@ -83,7 +83,7 @@ def _has_failed_again(seen: Observed, step: Progress) -> bool:
 def _notes(seen: Observed, step: Progress, refused: list[Outcome]) -> tuple[Note, ...]:
     """Tell transitions: something refused for the first time, and each step that people wait for."""
     notes = []
-    if refused and told(seen, "Accepted").get("reason") != reason_of(refused[0]):
+    if refused and told(seen.job, "Accepted").get("reason") != reason_of(refused[0]):
         notes.append(Note("Warning", reason_of(refused[0]), refused[0].message))
     is_new = (step.state, step.attempt) != (seen.state, seen.attempt)
     is_first = not seen.state and step.state == CREATED

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from dask_gpu_k8s.api import names
-from dask_gpu_k8s.api.conditions import condition, find, set_condition
+from dask_gpu_k8s.api.conditions import told, with_conditions
 from dask_gpu_k8s.api.resources import DASKCLUSTER
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.ending import idle, ttl
@@ -101,12 +101,8 @@ def _next_look(seen: Observed, period: idle.Period | None, now: datetime) -> flo
 
 
 def _is_said(cluster: Manifest, end: End) -> bool:
-    said = _said(cluster)
-    return said is not None and (said["status"], said["reason"]) == ("True", end.reason)
-
-
-def _said(cluster: Manifest) -> Manifest | None:
-    return find((cluster.get("status") or {}).get("conditions"), ENDING)
+    said = told(cluster, ENDING)
+    return (said.get("status"), said.get("reason")) == ("True", end.reason)
 
 
 def _period_change(seen: Observed, period: idle.Period | None) -> Manifest:
@@ -116,16 +112,10 @@ def _period_change(seen: Observed, period: idle.Period | None) -> Manifest:
 
 
 def _condition_change(seen: Observed, end: End | None, now: datetime) -> Manifest:
-    said = _said(seen.cluster)
-    if end is None and (said is None or said["status"] != "True"):
+    if end is None and told(seen.cluster, ENDING).get("status") != "True":
         return {}
-    generation = seen.cluster["metadata"].get("generation")
-    if end is None:
-        text = "The cluster is in use again."
-        new = condition(ENDING, False, "InUse", text, generation=generation)
-    else:
-        new = condition(ENDING, True, end.reason, end.message, generation=generation)
-    return {"conditions": set_condition((seen.cluster.get("status") or {}).get("conditions"), new, now)}
+    said = ("True", *end) if end else ("False", "InUse", "The cluster is in use again.")
+    return {"conditions": with_conditions(seen.cluster, {ENDING: said}, now)}
 
 
 def _patch(cluster: Manifest, status: Manifest) -> Patch:

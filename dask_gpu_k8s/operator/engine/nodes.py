@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from dask_gpu_k8s.api.conditions import find, parse_time
+from dask_gpu_k8s.api.conditions import parse_time, told
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.reflector import Reflector
 from dask_gpu_k8s.operator.engine.facts import NodeFacts
@@ -38,7 +38,7 @@ class Nodes:
 
 def readiness(node: Manifest) -> NodeFacts:
     """Say whether a node is ready and since when; one that has not said anything yet counts as ready."""
-    ready = find((node.get("status") or {}).get("conditions"), "Ready") or {}
+    ready = told(node, "Ready")
     since = ready.get("lastTransitionTime") or node["metadata"]["creationTimestamp"]
     return NodeFacts(ready.get("status", "True") == "True", parse_time(since))
 
@@ -51,5 +51,5 @@ def has_changed(old: Manifest | None, new: Manifest | None) -> bool:
 def trim_node(node: Manifest) -> Manifest:
     """Keep of a node what is read here."""
     meta = {key: node["metadata"].get(key) for key in ("name", "uid", "resourceVersion", "creationTimestamp")}
-    ready = find((node.get("status") or {}).get("conditions"), "Ready")
+    ready = told(node, "Ready")
     return {"metadata": meta, "status": {"conditions": [ready] if ready else []}}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from dask_gpu_k8s.api import labels
-from dask_gpu_k8s.api.conditions import condition, find, set_condition
+from dask_gpu_k8s.api.conditions import told, with_conditions
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.actions import Patch, patch_of
@@ -36,13 +36,11 @@ def say(
     resource: Resource, obj: Manifest, type_: str, status: str, message: str, now: datetime
 ) -> Patch | None:
     """Write a condition down, unless it stands there."""
-    known = (obj.get("status") or {}).get("conditions") or []
-    old = find(known, type_) or {}
+    old = told(obj, type_)
     if (old.get("status"), old.get("reason"), old.get("message")) == (status, OTHER, message):
         return None
-    new = condition(type_, status, OTHER, message, generation=obj["metadata"].get("generation"))
-    patch = {"status": {"conditions": set_condition(known, new, now)}}
-    return patch_of(resource, obj, patch, "status", unchanged=True)
+    conditions = with_conditions(obj, {type_: (status, OTHER, message)}, now)
+    return patch_of(resource, obj, {"status": {"conditions": conditions}}, "status", unchanged=True)
 
 
 def strip(resource: Resource, objs: Iterable[Manifest]) -> list[Patch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dask_gpu_k8s.api.conditions import find
+from dask_gpu_k8s.api.conditions import told
 from dask_gpu_k8s.api.explain import CREATE_REFUSED, QUOTA_EXCEEDED
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD
 from dask_gpu_k8s.api.types import Manifest
@@ -128,7 +128,7 @@ def _plan_creation(
 
 def _was_refused(group: Manifest) -> bool:
     """Say whether the API server took no more Pods when it was last asked, e.g. because of a quota."""
-    ready = find((group.get("status") or {}).get("conditions") or [], "Ready") or {}
+    ready = told(group, "Ready")
     return ready.get("status") == "False" and ready.get("reason") in (QUOTA_EXCEEDED, CREATE_REFUSED)
 
 

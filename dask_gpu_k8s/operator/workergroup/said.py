@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
-from dask_gpu_k8s.api.conditions import find
+from dask_gpu_k8s.api.conditions import Said, told
 from dask_gpu_k8s.api.explain import explain_group
 from dask_gpu_k8s.operator.engine.actions import Create, Outcome, refusals
 from dask_gpu_k8s.operator.engine.refusals import INVALID, NAMESPACE_TERMINATING, is_refused_for_good
 from dask_gpu_k8s.operator.pods import is_marked, is_terminating
 from dask_gpu_k8s.operator.workergroup.observe import Observed
 from dask_gpu_k8s.operator.workergroup.rollout import strategy_of
-
-Said: TypeAlias = tuple[str, str, str]
-"""Status, reason and message of a condition."""
 
 
 def ready(seen: Observed, outcomes: list[Outcome]) -> Said:
@@ -31,7 +26,7 @@ def ready(seen: Observed, outcomes: list[Outcome]) -> Said:
     refused = [outcome for outcome in refusals(outcomes) if isinstance(outcome.action, Create)]
     if refused:
         return _refused(seen, refused[0])
-    old = find((seen.group.get("status") or {}).get("conditions") or [], "Ready") or {}
+    old = told(seen.group, "Ready")
     if (seen.cooling or is_refused_for_good(seen.group)) and old.get("status") == "False":
         return "False", old["reason"], old.get("message", "")
     if seen.ready >= seen.desired:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dask_gpu_k8s.api import labels
-from dask_gpu_k8s.api.conditions import condition, find, set_condition
+from dask_gpu_k8s.api.conditions import told, with_conditions
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.actions import (
     Conclusion,
@@ -60,16 +60,12 @@ def _phase(seen: Observed) -> str:
 
 
 def _conditions(seen: Observed, outcomes: list[Outcome], now: datetime) -> list[Manifest]:
-    known = (seen.group.get("status") or {}).get("conditions") or []
-    generation = seen.group["metadata"].get("generation")
-    for type_, (state, reason, message) in (
-        ("Ready", ready(seen, outcomes)),
-        ("ScalingDown", scaling_down(seen, outcomes)),
-        ("UpToDate", up_to_date(seen)),
-    ):
-        new = condition(type_, state, reason, message, generation=generation, now=now)
-        known = set_condition(known, new, now)
-    return known
+    said = {
+        "Ready": ready(seen, outcomes),
+        "ScalingDown": scaling_down(seen, outcomes),
+        "UpToDate": up_to_date(seen),
+    }
+    return with_conditions(seen.group, said, now)
 
 
 def _retire_wait(outcomes: list[Outcome]) -> float | None:
@@ -96,7 +92,7 @@ def _notes(seen: Observed, outcomes: list[Outcome]) -> tuple[Note, ...]:
 
 def _refusal_note(seen: Observed, outcomes: list[Outcome]) -> list[Note]:
     refused = [each for each in refusals(outcomes) if each.reason != NAMESPACE_TERMINATING][:1]
-    was = find((seen.group.get("status") or {}).get("conditions") or [], "Ready") or {}
+    was = told(seen.group, "Ready")
     # The message names another Pod each time; the reason is what changes.
     return [
         Note("Warning", "WorkersRefused", each.message)

@@ -5,7 +5,16 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from dask_gpu_k8s.api.conditions import condition, find, format_time, holds, parse_time, set_condition
+from dask_gpu_k8s.api.conditions import (
+    condition,
+    find,
+    format_time,
+    holds,
+    parse_time,
+    set_condition,
+    told,
+    with_conditions,
+)
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=timezone.utc)
 LATER = NOW + timedelta(minutes=5)
@@ -59,3 +68,24 @@ def test_times_are_read_with_any_number_of_digits(text):
 def test_times_are_written_in_utc():
     assert format_time(NOW.astimezone(timezone(timedelta(hours=2)))) == "2026-01-31T12:00:00Z"
     assert format_time(NOW.replace(tzinfo=None)) == "2026-01-31T12:00:00Z"
+
+
+def test_what_was_told_of_an_object():
+    obj = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    assert told(obj, "Ready") == {"type": "Ready", "status": "True"}
+    assert (
+        told(obj, "Other")
+        == told({"status": None}, "Ready")
+        == told({}, "Ready")
+        == told(None, "Ready")
+        == {}
+    )
+
+
+def test_what_is_said_takes_the_place_of_what_was():
+    kept, old = {"type": "Mine", "status": "True"}, {"type": "Ready", "status": "False", "reason": "Before"}
+    obj = {"metadata": {"generation": 3}, "status": {"conditions": [old, kept]}}
+    ready, mine = with_conditions(obj, {"Ready": ("True", "Now", "It is.")}, datetime(2026, 1, 1))
+    assert (ready["status"], ready["reason"], ready["message"]) == ("True", "Now", "It is.")
+    assert (ready["observedGeneration"], ready["lastTransitionTime"]) == (3, "2026-01-01T00:00:00Z")
+    assert mine == kept

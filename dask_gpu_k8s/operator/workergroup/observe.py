@@ -45,8 +45,6 @@ class Observed:
         Seconds until another one has to be taken for lost, unless it recovers.
     settled : bool
         ``False`` while the cache does not yet show our own last changes.
-    schedulerless : bool
-        Whether there is no scheduler Pod at all.
     scheduler : SchedulerAt, optional
         ``None`` if its Pod does not exist or has no address yet.
     workers : mapping, optional
@@ -56,7 +54,8 @@ class Observed:
     elsewhere : tuple of Candidate
         Pods of the cluster's other groups that are on their way out, if the scheduler was asked.
     awaits_scheduler : bool
-        Whether there is no scheduler's Pod: a quota must have room for that one before workers.
+        Whether there is no scheduler's Pod that is to stay: a quota must have room for that one before
+        workers, also where a suspended cluster is resumed.
     cooling : float
         Seconds for which no Pod is made, because the API server has just refused some.
     autoscaled : bool
@@ -69,7 +68,6 @@ class Observed:
     lost: frozenset[str] = frozenset()
     losing: float | None = None
     settled: bool = True
-    schedulerless: bool = False
     scheduler: SchedulerAt | None = None
     workers: Mapping[str, WorkerFacts] | None = None
     unreachable: str = ""
@@ -159,7 +157,6 @@ async def observe(key: Key, world: World) -> Observed | None:
         lost=lost,
         losing=losing,
         settled=found.settled,
-        schedulerless=scheduler_pod(cluster, world.cache) is None,
         scheduler=scheduler_at(cluster, world),
         awaits_scheduler=not _has_scheduler(cluster, world),
         cooling=world.cooling(key, group),

@@ -32,7 +32,6 @@ BATCH = 500
 """Most Pods made in one run, so that a big group does not keep small ones waiting."""
 
 RETRY_UNSETTLED = 5.0
-RETRY_SCHEDULERLESS = 0.5
 RETRY_KEPT = 5.0
 RETRY_MOVING = 1.0
 
@@ -108,11 +107,6 @@ def _plan_creation(
         draft.wake(seen.cooling)
         return
     counter = int((group.get("status") or {}).get("counter") or 0)
-    if seen.schedulerless and counter:
-        # It comes first also where a suspended cluster is resumed, or workers could use up its quota. (A
-        # group that is new was made after its scheduler.)
-        draft.wake(RETRY_SCHEDULERLESS)
-        return
     is_trial = _was_refused(group)
     count = 1 if is_trial else min(missing, BATCH)
     reserve = {"status": {"counter": counter + count}}

@@ -6,7 +6,7 @@ from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.operator.engine.actions import Plan, Retire
 from dask_gpu_k8s.operator.workergroup.plan import plan
 from dask_gpu_k8s.operator.workergroup.status import conclude
-from tests.unit.operator.builders import NOW, a_cluster, a_group, a_view, a_worker, ago, facts, name_of
+from tests.unit.operator.builders import NOW, a_cluster, a_view, a_worker, ago, facts, name_of
 from tests.unit.operator.workergroup.test_plan import said
 
 
@@ -49,10 +49,9 @@ def test_what_is_said_of_a_suspended_group():
 
 
 def test_when_a_cluster_is_resumed_its_scheduler_comes_first():
-    made = plan(a_view([], cluster=asking(), schedulerless=True), NOW)
-    assert not made.actions
-    assert made.wake_after
-    assert plan(a_view([], cluster=asking(), schedulerless=True, group=a_group(2)), NOW).actions
+    """Its Pod's coming is what the group is looked at anew for."""
+    assert not plan(a_view([], cluster=asking(), awaits_scheduler=True), NOW).actions
+    assert plan(a_view([], cluster=asking()), NOW).actions
 
 
 def test_resuming_brings_them_back():

@@ -125,17 +125,18 @@ async def observe(key: Key, world: World) -> Observed | None:
 
     owned = world.cache.owned(DASKWORKERGROUP, key.namespace, cluster["metadata"]["uid"])
     default_group = part(DASKWORKERGROUP, names.worker_group(key.name))
+    scheduler = scheduler_pod(cluster, world.cache)
     autoscaler = server_of(default_group, world.cache.autoscalers_of(key.namespace, key.name))
     seen = Observed(
         cluster,
-        scheduler=scheduler_pod(cluster, world.cache),
+        scheduler=scheduler,
         service=part(SERVICE, names.scheduler(key.name)),
         cluster_ip_service=part(SERVICE, names.cluster_ip_service(key.name)),
         default_group=default_group,
         budget=part(BUDGET, names.scheduler(key.name)),
         policy=part(NETWORKPOLICY, names.network_policy(key.name)),
         groups=[group for group in owned if not is_terminating(group)],
-        is_scheduler_silent=_is_silent(part(POD, names.scheduler(key.name)), world),
+        is_scheduler_silent=_is_silent(scheduler, world),
         awaits_runner=_awaits_runner(key, cluster, world),
         home=world.home,
         certificates=await observe_certificates(cluster, world),

@@ -85,7 +85,7 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917 - upstream's parameters, by pos
     scheduler_service_type : str, optional
         ``ClusterIP``, ``NodePort`` or ``LoadBalancer``.
     idle_timeout : int, optional
-        Seconds without work after which the cluster is to be deleted; 0 for never. Not acted upon yet.
+        Seconds without work after which the cluster is to be deleted; 0 for never.
     jupyter : bool, optional
         Run a Jupyter server on the scheduler.
     security : bool, optional

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 MAX_CLUSTER_NAME = 53
 """Longest DaskCluster or DaskJob name: `<name>-scheduler` must fit into a Service name of 63."""
@@ -67,6 +69,11 @@ def tls_secret(cluster: str) -> str:
 def worker_group(cluster: str, group: str = DEFAULT_GROUP) -> str:
     """Name of the DaskWorkerGroup that `group` stands for in `cluster`."""
     return f"{cluster}-{group}"
+
+
+def autoscaled_group(spec: Mapping[str, Any]) -> str:
+    """Name of the DaskWorkerGroup that a DaskAutoscaler with this ``spec`` is for."""
+    return str(spec.get("workerGroup") or worker_group(spec["cluster"]))
 
 
 def worker_pod(group: str, uid: str, index: int) -> str:

@@ -64,6 +64,9 @@ DASKAUTOSCALER = Resource(
     GROUP, VERSION, "daskautoscalers", "DaskAutoscaler", "daskautoscaler", (), True, ("status",)
 )
 
+OWNERS = (DASKCLUSTER, DASKWORKERGROUP, DASKJOB)
+"""Kinds whose objects own others."""
+
 DASK_RESOURCES = (DASKCLUSTER, DASKWORKERGROUP, DASKJOB, DASKAUTOSCALER)
 
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace", "namespace", ("ns",), False, ("status",))

@@ -18,15 +18,13 @@ from dask_gpu_k8s.api.resources import (
     LEASE,
     NETWORKPOLICY,
     NODE,
+    OWNERS,
     POD,
     REPLICASET,
     SECRET,
     SERVICE,
 )
 from dask_gpu_k8s.api.types import Manifest
-
-OWNERS = (DASKCLUSTER, DASKWORKERGROUP, DASKJOB)
-"""Kinds whose objects own others."""
 
 
 @dataclass(frozen=True)

@@ -53,12 +53,10 @@ class Autoscalers:
     async def _of(self, group: str) -> list[Manifest]:
         found = await self._kube.list(DASKAUTOSCALER, self._namespace)
         full = names.worker_group(self._cluster, group)
-        default = names.worker_group(self._cluster)
         return [
             each
             for each in found["items"]
-            if each["spec"]["cluster"] == self._cluster
-            and (each["spec"].get("workerGroup") or default) == full
+            if each["spec"]["cluster"] == self._cluster and names.autoscaled_group(each["spec"]) == full
         ]
 
     def _make(self, group: str, limits: dict[str, int]) -> Manifest:

@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 
 from dask_gpu_k8s.api.resources import (
-    DASK_RESOURCES,
     DASKAUTOSCALER,
     DASKCLUSTER,
     DASKWORKERGROUP,
     NODE,
+    OWNERS,
     POD,
     Resource,
 )
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 STOP_PATIENCE = 5.0
 """Seconds that runs get to end when the operator stops; whatever they leave half done is safe."""
 
-OWNERS = {resource.kind: resource for resource in DASK_RESOURCES}
+OWNER_KINDS = {owner.kind: owner for owner in OWNERS}
 
 LONGEST_RETRY = 30.0
 """Seconds between tries of what keeps failing: once a fault is mended, all is well within a minute."""
@@ -208,8 +208,8 @@ class Operator:
     def _shape(self, planned: Manifest) -> Manifest:
         meta = planned["metadata"]
         for one in meta.get("ownerReferences") or ():
-            if one.get("controller") and one["kind"] in OWNERS:
-                owner = self._cache.get(OWNERS[one["kind"]], meta["namespace"], one["name"])
+            if one.get("controller") and one["kind"] in OWNER_KINDS:
+                owner = self._cache.get(OWNER_KINDS[one["kind"]], meta["namespace"], one["name"])
                 return self._shaper.shape(planned, owner or {})
         return self._shaper.shape(planned, {})
 

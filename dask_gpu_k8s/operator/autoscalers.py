@@ -11,8 +11,7 @@ from dask_gpu_k8s.operator.pods import is_terminating
 
 def group_of(autoscaler: Manifest) -> str:
     """Name the worker group that an autoscaler is for."""
-    spec = autoscaler["spec"]
-    return str(spec.get("workerGroup") or names.worker_group(spec["cluster"]))
+    return names.autoscaled_group(autoscaler["spec"])
 
 
 def server_of(group: Manifest | None, autoscalers: Iterable[Manifest]) -> Manifest | None:

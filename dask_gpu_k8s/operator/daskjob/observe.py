@@ -112,6 +112,16 @@ async def observe(key: Key, world: World) -> Observed | None:
     return Observed(job, cluster, runner, in_the_way, world.cooling(key, job), is_beside_another)
 
 
+def job_of(cluster: Manifest, cache: Cache) -> Manifest | None:
+    """Return the DaskJob that a cluster belongs to."""
+    meta = cluster["metadata"]
+    for owner in meta.get("ownerReferences") or ():
+        job = cache.get(DASKJOB, meta["namespace"], owner["name"])
+        if job is not None and job["metadata"]["uid"] == owner["uid"]:
+            return job
+    return None
+
+
 def _leftovers(key: Key, job: Manifest, cache: Cache, *, is_free: bool) -> Iterator[Manifest]:
     """Find what earlier owners of this name have left; `is_free`: no cluster has the name now."""
     runner = cache.get(POD, key.namespace, names.job_runner(key.name))

@@ -12,9 +12,9 @@ from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import (
     BUDGET,
     DASKCLUSTER,
-    DASKJOB,
     DASKWORKERGROUP,
     NETWORKPOLICY,
+    OWNERS,
     POD,
     SERVICE,
     Resource,
@@ -23,7 +23,7 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import Key, World
 from dask_gpu_k8s.operator.pods import is_terminating
 
-OWNERS = {owner.kind: owner for owner in (DASKCLUSTER, DASKWORKERGROUP, DASKJOB)}
+OWNER_KINDS = {owner.kind: owner for owner in OWNERS}
 
 DELETED = (DASKCLUSTER, DASKWORKERGROUP, POD, SERVICE, BUDGET, NETWORKPOLICY)
 """Kinds of dependents that do not wait for the collector. DaskAutoscalers do: who made one by hand deletes
@@ -79,7 +79,7 @@ async def observe(key: Key, world: World) -> Observed | None:
     if not found:
         return None
     reference = next(each for each in found[0][1]["metadata"]["ownerReferences"] if each["uid"] == uid)
-    resource = OWNERS.get(reference["kind"])
+    resource = OWNER_KINDS.get(reference["kind"])
     if resource is None:
         return None
     owner = await world.live(resource, key.namespace, reference["name"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dask_gpu_k8s.api import names
-from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, LEASE
+from dask_gpu_k8s.api.resources import DASKCLUSTER, LEASE
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.operator.daskjob.observe import ENDED
+from dask_gpu_k8s.operator.daskjob.observe import ENDED, job_of
 from dask_gpu_k8s.operator.ending.idle import Look, timeout_of
 from dask_gpu_k8s.operator.ending.ttl import ttl_of
 from dask_gpu_k8s.operator.engine.facts import Key, SchedulerUnreachable, World
@@ -42,8 +42,8 @@ async def observe(key: Key, world: World) -> Observed | None:
     cluster = world.cache.get(DASKCLUSTER, key.namespace, key.name)
     if cluster is None or is_terminating(cluster) or is_foreign(cluster):
         return None
-    job = _job(cluster, world)
-    if job is not None:
+    job = job_of(cluster, world.cache)
+    if job is not None and not (_has_ended(job) or is_terminating(job)):
         return Observed(cluster, job)
     look = await _look(cluster, world) if timeout_of(cluster) else None
     lease = None
@@ -52,13 +52,8 @@ async def observe(key: Key, world: World) -> Observed | None:
     return Observed(cluster, look=look, lease=lease)
 
 
-def _job(cluster: Manifest, world: World) -> Manifest | None:
-    for owner in cluster["metadata"].get("ownerReferences") or ():
-        job = world.cache.get(DASKJOB, cluster["metadata"]["namespace"], owner["name"])
-        if job is not None and job["metadata"]["uid"] == owner["uid"]:
-            ended = (job.get("status") or {}).get("jobStatus") in ENDED
-            return None if ended or is_terminating(job) else job
-    return None
+def _has_ended(job: Manifest) -> bool:
+    return (job.get("status") or {}).get("jobStatus") in ENDED
 
 
 async def _look(cluster: Manifest, world: World) -> Look | None:

@@ -66,19 +66,20 @@ class StoreCache:
 
     def groups_of(self, namespace: str, cluster: str) -> list[Manifest]:
         """Return the DaskWorkerGroups that name a cluster, whether it exists or not."""
-        store = self._store(DASKWORKERGROUP, namespace)
-        groups = store.list(namespace) if store else []
-        return [group for group in groups if group["spec"]["cluster"] == cluster]
+        return self._naming(DASKWORKERGROUP, namespace, cluster)
 
     def autoscalers_of(self, namespace: str, cluster: str) -> list[Manifest]:
         """Return the DaskAutoscalers that name a cluster, whether it exists or not."""
-        store = self._store(DASKAUTOSCALER, namespace)
-        autoscalers = store.list(namespace) if store else []
-        return [each for each in autoscalers if each["spec"]["cluster"] == cluster]
+        return self._naming(DASKAUTOSCALER, namespace, cluster)
 
     def all(self, resource: Resource) -> Iterator[Manifest]:
         """Return the objects of a kind in all namespaces that are looked at."""
         return chain.from_iterable(store for at, store in self._stores.items() if at[0] == resource)
+
+    def _naming(self, resource: Resource, namespace: str, cluster: str) -> list[Manifest]:
+        store = self._store(resource, namespace)
+        found = store.list(namespace) if store else []
+        return [obj for obj in found if obj["spec"]["cluster"] == cluster]
 
     def _store(self, resource: Resource, namespace: str) -> Store | None:
         return self._stores.get((resource, ALL_NAMESPACES), self._stores.get((resource, namespace)))

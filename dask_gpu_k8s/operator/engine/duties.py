@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, DASKWORKERGROUP, Resource
+from dask_gpu_k8s.api.resources import DASKCLUSTER, OWNERS, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import Key
 from dask_gpu_k8s.operator.pods import is_terminating
@@ -17,8 +17,6 @@ ADOPTION = {"DaskCluster": "Adoption of DaskCluster", "DaskJob": "Adoption of Da
 
 DEPENDENTS = "Dependents of"
 """Deleting what a deleted object owns. Its key has the owner's uid for a name."""
-
-OWNERS = (DASKCLUSTER, DASKWORKERGROUP, DASKJOB)
 
 
 def duties(resource: Resource, old: Manifest | None, new: Manifest | None) -> set[Key]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dask_gpu_k8s.api import labels
@@ -75,13 +75,18 @@ def _make_container(container: Manifest, env: Mapping[str, str], legacy_commands
     made = dict(container)
     if legacy_commands:
         made.update(_modern_command(container))
-    given = container.get("env") or []
-    names = {variable.get("name") for variable in given}
-    # First, because the user's own variables may refer to them as $(NAME), and only backwards works.
-    added = [{"name": name, "value": value} for name, value in env.items() if name not in names]
-    if added or "env" in container:
-        made["env"] = [*added, *given]
+    if env or "env" in container:
+        made["env"] = with_variables(container.get("env") or (), env)
     return made
+
+
+def with_variables(given: Sequence[Manifest], added: Mapping[str, str]) -> list[Manifest]:
+    """Return the variables of a container, and before them others that are not among them.
+
+    Before them, because the user's own may refer to the others as ``$(NAME)``, and only backwards works.
+    """
+    names = {variable.get("name") for variable in given}
+    return [*({"name": name, "value": value} for name, value in added.items() if name not in names), *given]
 
 
 def _modern_command(container: Manifest) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dask_gpu_k8s.api import labels, names
 from dask_gpu_k8s.api.resources import DASKCLUSTER, SECRET
 from dask_gpu_k8s.api.security import CA, CERTIFICATE, KEY, secret_in_use
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.operator.objects.containers import with_variables
 from dask_gpu_k8s.operator.objects.metadata import identity, make_metadata
 
 VOLUME = "dask-tls"
@@ -107,10 +108,8 @@ def _volume(secret: str) -> Manifest:
 
 
 def _secure_container(container: Manifest, variables: Mapping[str, str]) -> Manifest:
-    given, mounts = container.get("env") or [], container.get("volumeMounts") or []
-    known = {variable.get("name") for variable in given}
-    added = [{"name": name, "value": value} for name, value in variables.items() if name not in known]
-    made = {**container, "env": [*added, *given]}
+    mounts = container.get("volumeMounts") or []
+    made = {**container, "env": with_variables(container.get("env") or (), variables)}
     if all(mount.get("mountPath", "").rstrip("/") != FOLDER for mount in mounts):
         made["volumeMounts"] = [*mounts, {"name": VOLUME, "mountPath": FOLDER, "readOnly": True}]
     return made

@@ -9,7 +9,6 @@ from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import (
     DASKAUTOSCALER,
     DASKCLUSTER,
-    DASKJOB,
     DASKWORKERGROUP,
     DEPLOYMENT,
     POD,
@@ -18,6 +17,7 @@ from dask_gpu_k8s.api.resources import (
 )
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.errors import Forbidden
+from dask_gpu_k8s.operator.daskjob.observe import job_of
 from dask_gpu_k8s.operator.engine.facts import Key, World
 from dask_gpu_k8s.operator.pods import is_finished, is_owned_by, is_terminating
 from dask_gpu_k8s.operator.upstream.marks import is_marked, is_to_be_adopted
@@ -92,7 +92,7 @@ async def _look(cluster: Manifest, world: World) -> Observed:
         pods=[each for each in await of_cluster(POD) if not is_terminating(each) and not is_finished(each)],
         groups=groups,
         autoscalers=await naming_it(DASKAUTOSCALER),
-        job=_job(cluster, world),
+        job=job_of(cluster, world.cache),
     )
 
 
@@ -103,11 +103,3 @@ def _is_free_or_of(replicaset: Manifest, deployments: Sequence[Manifest]) -> boo
 
 def _component(obj: Manifest) -> str | None:
     return (obj["metadata"].get("labels") or {}).get(labels.COMPONENT)
-
-
-def _job(cluster: Manifest, world: World) -> Manifest | None:
-    for owner in cluster["metadata"].get("ownerReferences") or ():
-        job = world.cache.get(DASKJOB, cluster["metadata"]["namespace"], owner["name"])
-        if job is not None and job["metadata"]["uid"] == owner["uid"]:
-            return job
-    return None

@@ -26,7 +26,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from dask_gpu_k8s.api.security import CA, CERTIFICATE, KEY
-from dask_gpu_k8s.operator.security.pairs import Pair, make_pair
+from dask_gpu_k8s.kube.pairs import Pair
+from dask_gpu_k8s.operator.security.pairs import make_pair
 
 LIFE = timedelta(days=365)
 """How long a certificate is given to new processes."""

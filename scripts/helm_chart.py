@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 from grafana_dashboard import make_dashboard
-from helm_monitors import DASHBOARD, EVERYWHERE, VALUES, monitor_templates
+from helm_monitors import DASHBOARD, EVERYWHERE, LABELS, VALUES, monitor_templates
 from make_crds import PlainDumper
 
 from dask_gpu_k8s.api import deploy
@@ -66,7 +66,8 @@ NAMESPACE_ARGUMENTS = """\
 {{- end }}"""
 
 
-DEFAULTS = """\
+DEFAULTS = (
+    """\
 {{- with $.Values.defaults }}
 apiVersion: v1
 kind: ConfigMap
@@ -74,14 +75,15 @@ metadata:
   name: {{ include "CHART.fullname" $ }}-defaults
   namespace: {{ $.Release.Namespace }}
   labels:
-    app.kubernetes.io/name: '{{ include "CHART.name" $ }}'
-    app.kubernetes.io/instance: '{{ $.Release.Name }}'
-    app.kubernetes.io/version: '{{ $.Chart.AppVersion }}'
+"""
+    + LABELS
+    + """\
 data:
   defaults.yaml: |
     {{- toYaml . | nindent 4 }}
 {{- end }}
 """
+)
 
 DEFAULTS_ARGUMENT = """\
 {{- if $.Values.defaults }}

@@ -12,6 +12,13 @@ from dask_gpu_k8s.api import deploy, labels
 EVERYWHERE = "and $.Values.rbac.cluster (not $.Values.namespaces)"
 """Whether the operator looks after all namespaces."""
 
+LABELS = """\
+    app.kubernetes.io/name: '{{ include "CHART.name" $ }}'
+    app.kubernetes.io/instance: '{{ $.Release.Name }}'
+    app.kubernetes.io/version: '{{ $.Chart.AppVersion }}'
+"""
+"""Of everything that the chart makes beside what the kustomization has."""
+
 DASHBOARD = "dashboards/dask-operator.json"
 
 _MONITOR: dict[str, Any] = {
@@ -38,7 +45,8 @@ VALUES: dict[str, Any] = {
     "dashboard": {"enabled": False, "labels": {"grafana_dashboard": "1"}, "annotations": {}},
 }  # fmt: skip
 
-_HEAD = """\
+_HEAD = (
+    """\
 {{- with VALUES }}
 {{- if ENABLED }}
 apiVersion: monitoring.coreos.com/v1
@@ -47,14 +55,15 @@ metadata:
   name: {{ include "CHART.fullname" $ }}-NAME
   namespace: {{ .namespace | default $.Release.Namespace }}
   labels:
-    app.kubernetes.io/name: '{{ include "CHART.name" $ }}'
-    app.kubernetes.io/instance: '{{ $.Release.Name }}'
-    app.kubernetes.io/version: '{{ $.Chart.AppVersion }}'
+"""
+    + LABELS
+    + """\
     {{- with .additionalLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
 """
+)
 
 _TAIL = """\
       interval: {{ .interval }}
@@ -109,7 +118,8 @@ _OPERATOR = """\
     - port: health
 """
 
-_DASHBOARD = """\
+_DASHBOARD = (
+    """\
 {{- with $.Values.metrics.dashboard }}
 {{- if .enabled }}
 apiVersion: v1
@@ -118,9 +128,9 @@ metadata:
   name: {{ include "CHART.fullname" $ }}-dashboard
   namespace: {{ $.Release.Namespace }}
   labels:
-    app.kubernetes.io/name: '{{ include "CHART.name" $ }}'
-    app.kubernetes.io/instance: '{{ $.Release.Name }}'
-    app.kubernetes.io/version: '{{ $.Chart.AppVersion }}'
+"""
+    + LABELS
+    + """\
     {{- with .labels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -134,6 +144,7 @@ data:
 {{- end }}
 {{- end }}
 """
+)
 
 
 def monitor_templates() -> dict[str, str]:

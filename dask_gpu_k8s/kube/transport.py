@@ -36,7 +36,7 @@ class Transport:
         self._proxy = sessions.proxy_for(connection)
         self._session = sessions.open_session(self._context)
         self._leftovers = Leftovers()
-        self._agent = f"dask-gpu-k8s/{_version()}"
+        self._agent = f"dask-gpu-k8s/{version()}"
 
     async def close(self) -> None:
         """Close all connections."""
@@ -253,7 +253,8 @@ async def _refusal(response: aiohttp.ClientResponse, request: str) -> ApiError:
     return error
 
 
-def _version() -> str:
+def version() -> str:
+    """Return this package's version; ``"unknown"`` where it is not installed."""
     try:
         return metadata.version("dask-gpu-k8s")
     except metadata.PackageNotFoundError:

@@ -6,10 +6,10 @@ import os
 import resource as system
 import time
 from collections.abc import Mapping
-from importlib import metadata
 
 from dask_gpu_k8s.api.resources import DASKWORKERGROUP, Resource
 from dask_gpu_k8s.kube.reflector import Reflector
+from dask_gpu_k8s.kube.transport import version
 from dask_gpu_k8s.operator.prometheus import Gauge, Values
 
 STARTED = time.time()
@@ -26,7 +26,7 @@ def process_gauges() -> list[Gauge]:
         Gauge("process_cpu_seconds_total", "Processor time used.", lambda: {(): _cpu_seconds()}),
         Gauge("process_resident_memory_bytes", "Memory in use.", lambda: {(): _memory()}),
         Gauge("process_start_time_seconds", "When it started, since 1970.", lambda: {(): STARTED}),
-        Gauge("dask_operator_build_info", "Always 1.", lambda: {(_version(),): 1.0}, "version"),
+        Gauge("dask_operator_build_info", "Always 1.", lambda: {(version(),): 1.0}, "version"),
     ]
 
 
@@ -89,10 +89,3 @@ def _memory() -> float:
     except OSError:
         # No such file on this system: the most that it ever was, in kilobytes.
         return system.getrusage(system.RUSAGE_SELF).ru_maxrss * 1024.0
-
-
-def _version() -> str:
-    try:
-        return metadata.version("dask-gpu-k8s")
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -102,14 +102,21 @@ async def observe(key: Key, world: World) -> Observed | None:
         owners += [cluster["metadata"]["uid"]] if is_sidecar(job) else []
     else:
         cluster = None
-    runner = world.cache.get(POD, key.namespace, runner_name(job))
-    if runner is None and (job.get("status") or {}).get("jobStatus") == RUNNING:
+    runner = _owned(world.cache.get(POD, key.namespace, runner_name(job)), owners)
+    status = job.get("status") or {}
+    if status.get("jobStatus") == RUNNING and not _is_of_attempt(runner, status):
         # That it has vanished is the end of the attempt: not to be believed of a cache that may lag.
-        runner = await world.live(POD, key.namespace, runner_name(job))
-    if runner is not None and not any(is_owned_by(runner, owner) for owner in owners):
-        runner = None
+        runner = _owned(await world.live(POD, key.namespace, runner_name(job)), owners)
     is_beside_another = is_new(job) and world.is_beside_another()
     return Observed(job, cluster, runner, in_the_way, world.cooling(key, job), is_beside_another)
+
+
+def _owned(pod: Manifest | None, owners: Sequence[str]) -> Manifest | None:
+    return pod if pod is not None and any(is_owned_by(pod, owner) for owner in owners) else None
+
+
+def _is_of_attempt(runner: Manifest | None, status: Manifest) -> bool:
+    return runner is not None and attempt_of(runner) >= int(status.get("attempt") or 0)
 
 
 def job_of(cluster: Manifest, cache: Cache) -> Manifest | None:

@@ -221,3 +221,15 @@ def test_a_runner_that_the_cache_does_not_show_is_not_believed_to_have_vanished(
     assert progress(seen, NOW).state == "Running"
     server.put(RUNNER, None)
     assert progress(done(observe(KEY, server)), NOW).state == "Failed"
+
+
+def test_a_runner_that_runs_is_not_lost_for_a_cache_that_shows_the_one_before_it():
+    state = PastViews()
+    state.create(limit=1, suspend=False)
+    for phase in ("Failed", "Running"):
+        for _ in range(3):
+            state.reconcile()
+        state.the_node_tells_of_the_runner(phase=phase)
+    state.reconcile()
+    state.reconcile_on_a_view_of_the_past(cluster=0, job=0, runner=3)
+    state.an_end_is_final_and_no_failure_is_forgotten_or_counted_twice()

@@ -202,14 +202,22 @@ class Lease:
     async def _renew(self) -> None:
         asked = self._clock()
         try:
-            self._mine = await self._write(self._mine, self._renewal())
+            await self._write_ours(self._renewal())
         except NotFound as error:
             raise LeaseLost("Somebody deleted it.") from error
+        self._renewed_at = asked
+
+    async def _write_ours(self, spec: Manifest) -> None:
+        """Write the Lease as long as it is ours, also if its version is another one than we know.
+
+        It may be our own: a renewal that was cut off may have taken effect.
+        """
+        try:
+            self._mine = await self._write(self._mine, spec)
         except Conflict:
             there = await self._kube.get(LEASE, self._name, self._namespace)
             self._check_is_ours(there)
-            self._mine = await self._write(there, self._renewal())
-        self._renewed_at = asked
+            self._mine = await self._write(there, spec)
 
     def _check_is_ours(self, lease: Manifest) -> None:
         """Go on only if, whoever changed it, nobody else can have begun since."""
@@ -222,9 +230,9 @@ class Lease:
 
     async def _release(self) -> None:
         """Let the next one begin at once, if it is still ours."""
-        with contextlib.suppress(KubeError, asyncio.TimeoutError):
+        with contextlib.suppress(KubeError, LeaseLost, asyncio.TimeoutError):
             spec = {"holderIdentity": "", "leaseDurationSeconds": RELEASED_SECONDS, "renewTime": _now()}
-            await within(self._times.period, self._write(self._mine, spec))
+            await within(self._times.period, self._write_ours(spec))
             logger.info("Released the Lease %s/%s", self._namespace, self._name)
 
     async def _write(self, lease: Manifest, spec: Manifest) -> Manifest:

@@ -113,6 +113,26 @@ async def test_after_a_clean_end_the_next_begins_at_once(kube, elect):
     assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("b", 1)
 
 
+async def test_a_renewal_that_the_end_cuts_off_does_not_keep_the_lease_from_the_next(kube, server, elect):
+    """It has taken effect, so the Lease is another version than the one who ends knows."""
+    async with KubeClient.connect(server.kubeconfig) as slow:
+        first = elect("a", slow)
+        await leads(first)
+        patch, is_renewed = slow.patch, asyncio.Event()
+
+        async def without_an_answer(*args, **kwargs):
+            slow.patch = patch
+            await patch(*args, **kwargs)
+            is_renewed.set()
+            await asyncio.Event().wait()
+
+        slow.patch = without_an_answer
+        await asyncio.wait_for(is_renewed.wait(), 10)
+        first.may_end.set()
+        await first.task
+        assert (await spec_of(kube, elect))["holderIdentity"] == ""
+
+
 async def test_work_that_crashes_releases_the_lease_and_says_why(elect):
     first = elect("a")
 

@@ -15,7 +15,7 @@ from dask_gpu_k8s.kube.errors import Conflict, KubeError, ServerError, TooManyRe
 from tests.integration.operator.conftest import eventually, running
 from tests.integration.operator.jobs import a_job, ends, status_of
 
-JOBS = 64
+JOBS = 96
 """More than a job has calls, with a retry and until its cluster is gone: the n-th loses its n-th call."""
 
 ERRORS: dict[str, KubeError] = {

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from dask_gpu_k8s.kube import kubeconfig as kubeconfigs
 from dask_gpu_k8s.kube.credentials import Credentials, Fixed, Identity, TokenFile, basic, bearer
 from dask_gpu_k8s.kube.errors import NoConfig
+from dask_gpu_k8s.kube.plugins import Plugin, auth_provider, exec_plugin
 
 Kubeconfig: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
 """A kubeconfig: the path of a file, or its content."""
@@ -133,10 +134,10 @@ def _credentials(choice: kubeconfigs.Choice, source: str | Mapping[str, Any]) ->
         return TokenFile(token_file, pair)
     if token:
         return Fixed(Identity(bearer(token), pair))
-    if user.values.get("exec") or user.values.get("auth-provider"):
-        from dask_gpu_k8s.kube.plugins import Plugin
-
-        return Plugin(source, choice.context.name)
+    if user.values.get("exec"):
+        return Plugin(exec_plugin(user), choice.context.name)
+    if user.values.get("auth-provider"):
+        return Plugin(auth_provider(source, choice.context.name), choice.context.name)
     if username and password:
         return Fixed(Identity(basic(username, password), pair))
     return Fixed(Identity(certificate=pair))

@@ -2,6 +2,10 @@
 
 kubernetes_asyncio runs them. It is imported here alone and only when a kubeconfig names one, because
 its generated models cost as much time and memory as aiohttp does.
+
+Programs go through its `ExecProvider` rather than through its loader of kubeconfigs, which leaves client
+keys in temporary files, takes no token beside a certificate, does not read when a certificate expires, and
+looks for a program with a relative path elsewhere than kubectl does.
 """
 
 from __future__ import annotations
@@ -9,15 +13,18 @@ from __future__ import annotations
 import asyncio
 import copy
 import importlib
+import os
 import sys
 import time
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
 
-from dask_gpu_k8s.kube.credentials import Identity
+from dask_gpu_k8s.kube.credentials import Identity, bearer
 from dask_gpu_k8s.kube.errors import NoConfig
+from dask_gpu_k8s.kube.kubeconfig import Section
+
+Answer: TypeAlias = tuple[Identity, float | None]
+"""Who we are, and until when, in seconds since 1970; ``None`` if that is not said."""
 
 EXPIRY_MARGIN_SECONDS = 30.0
 """A token this near to its end is replaced before it is used."""
@@ -31,19 +38,18 @@ class Plugin:
 
     Parameters
     ----------
-    source : str or mapping
-        Kubeconfig files, joined as in ``$KUBECONFIG``, or a kubeconfig's content.
+    ask : callable
+        Coroutine function that asks it.
     context : str
-        The context whose user has the plug-in.
+        The context whose user has the plug-in, for messages.
     clock : callable, optional
         Seconds since 1970.
     """
 
     def __init__(
-        self, source: str | Mapping[str, Any], context: str, clock: Callable[[], float] = time.time
+        self, ask: Callable[[], Awaitable[Answer]], context: str, clock: Callable[[], float] = time.time
     ) -> None:
-        # A copy: kubernetes_asyncio writes refreshed tokens into what it is given.
-        self._source = copy.deepcopy(source)
+        self._asks = ask
         self._context = context
         self._clock = clock
         self._identity: Identity | None = None
@@ -75,8 +81,13 @@ class Plugin:
         await asyncio.shield(self._asking)
 
     async def _ask(self) -> None:
-        configuration, expiry = await _ask(self._source, self._context)
-        self._identity = _identity(configuration, self._context)
+        if "kubernetes_asyncio.config" not in sys.modules:
+            await asyncio.to_thread(importlib.import_module, "kubernetes_asyncio.config")
+        try:
+            self._identity, expiry = await self._asks()
+        except Exception as error:
+            # A plug-in is foreign code: it fails in any way (missing program, bad JSON, network).
+            raise NoConfig(f"The credentials plug-in of context {self._context!r} failed: {error}") from error
         self._valid_until = (
             self._clock() + RECHECK_SECONDS
             if expiry is None
@@ -90,31 +101,73 @@ class Plugin:
         return True
 
 
-async def _ask(source: str | Mapping[str, Any], context: str) -> tuple[Any, float | None]:
-    """Run the plug-in; return kubernetes_asyncio's Configuration and the time of expiry, if told."""
-    if "kubernetes_asyncio.config" not in sys.modules:
-        await asyncio.to_thread(importlib.import_module, "kubernetes_asyncio.config")
-    from kubernetes_asyncio import client, config
+def exec_plugin(user: Section) -> Callable[[], Awaitable[Answer]]:
+    """Make what runs the program that a user's ``exec`` names.
 
-    configuration = client.Configuration()
-    try:
-        if isinstance(source, str):
-            loader = await config.load_kube_config(source, context, configuration)
-        else:
-            loader = await config.load_kube_config_from_dict(source, context, configuration)
-    except Exception as error:
-        # A plug-in is foreign code: it fails in any way (missing program, bad JSON, network).
-        raise NoConfig(f"The credentials plug-in of context {context!r} failed: {error}") from error
-    expiry: datetime | None = getattr(loader, "exec_plugin_expiry", None)
-    return configuration, expiry.timestamp() if expiry is not None else None
+    Parameters
+    ----------
+    user : Section
+        The user, as in the kubeconfig.
+    """
+    spec: dict[str, Any] = dict(user.values["exec"])
+    command = str(spec.get("command") or "")
+    if os.path.dirname(command):
+        spec["command"] = str(user.folder / command)
+
+    async def ask() -> Answer:
+        from kubernetes_asyncio.config.dateutil import parse_rfc3339
+        from kubernetes_asyncio.config.exec_provider import ExecProvider
+        from kubernetes_asyncio.config.kube_config import ConfigNode
+
+        try:
+            given = await ExecProvider(ConfigNode("exec", spec)).run()
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                " ".join(filter(None, [f"there is no program {command!r}.", spec.get("installHint")]))
+            ) from error
+        token, expiry = given.get("token"), given.get("expirationTimestamp")
+        parts = given.get("clientCertificateData"), given.get("clientKeyData")
+        pair = (parts[0].encode(), parts[1].encode()) if all(parts) else None
+        if not token and pair is None:
+            raise ValueError("it gave neither a token nor a certificate with its key.")
+        identity = Identity(bearer(token) if token else {}, pair)
+        return identity, parse_rfc3339(expiry).timestamp() if expiry else None
+
+    return ask
 
 
-def _identity(configuration: Any, context: str) -> Identity:
-    authorization = configuration.api_key.get("BearerToken")
-    certificate = None
-    if configuration.cert_file and configuration.key_file:
-        certificate = (Path(configuration.cert_file).read_bytes(), Path(configuration.key_file).read_bytes())
-    if not authorization and certificate is None:
-        # Older kubernetes_asyncio only logs that a plug-in failed.
-        raise NoConfig(f"The credentials plug-in of context {context!r} failed: it gave no credentials.")
-    return Identity({"Authorization": authorization} if authorization else {}, certificate)
+def auth_provider(source: str | Mapping[str, Any], context: str) -> Callable[[], Awaitable[Answer]]:
+    """Make what asks the identity provider that a user's ``auth-provider`` names.
+
+    Parameters
+    ----------
+    source : str or mapping
+        Kubeconfig files, joined as in ``$KUBECONFIG``, where a refreshed token is written to, as kubectl
+        does; or a kubeconfig's content.
+    context : str
+        The context of the user.
+    """
+    # A copy: kubernetes_asyncio writes refreshed tokens into what it is given.
+    source = copy.deepcopy(source)
+
+    async def ask() -> Answer:
+        from kubernetes_asyncio.client import Configuration
+        from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
+
+        files = KubeConfigMerger(source) if isinstance(source, str) else None
+        loader = KubeConfigLoader(
+            files.config if files else source,
+            active_context=context,
+            config_base_path=None,
+            # Its own way to keep what was refreshed is called with an argument that it does not take.
+            config_persister=lambda _: files.save_changes() if files else None,
+        )
+        configuration = Configuration()
+        await loader.load_and_set(configuration)
+        authorization = configuration.api_key.get("BearerToken")
+        if not authorization:
+            raise ValueError("it gave no token.")
+        # It looks by itself whether the token is about to expire, whenever it is asked.
+        return Identity({"Authorization": authorization}), None
+
+    return ask

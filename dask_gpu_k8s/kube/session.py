@@ -1,4 +1,4 @@
-"""The HTTP session to one API server: TLS, proxy, time limits. Nothing in it uses a thread.
+"""The HTTP session to one API server: TLS and time limits. Nothing in it uses a thread.
 
 A process that is leaving has no thread pools any more, and may still have to delete its cluster. So
 files are read at once, and aiohttp is kept from looking for a netrc file (it does so in a thread).
@@ -10,8 +10,6 @@ from __future__ import annotations
 import socket
 import ssl
 import tempfile
-import urllib.request
-from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -76,27 +74,6 @@ def keep_alive(peer: socket.socket) -> None:
     for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, option):
             peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
-
-def proxy_for(connection: Connection) -> str | None:
-    """Return the URL of the proxy to use: the kubeconfig's, else the environment's.
-
-    Raises
-    ------
-    NoConfig
-        If it is not an HTTP proxy.
-    """
-    proxy = connection.proxy or _environment_proxy(connection.server)
-    if proxy and urlsplit(proxy).scheme not in ("http", "https"):
-        raise NoConfig(f"The proxy {proxy} is not an HTTP proxy; only http:// and https:// proxies work.")
-    return proxy
-
-
-def _environment_proxy(server: str) -> str | None:
-    target = urlsplit(server)
-    if urllib.request.proxy_bypass(target.netloc):
-        return None
-    return urllib.request.getproxies().get(target.scheme)
 
 
 def open_session(context: ssl.SSLContext) -> aiohttp.ClientSession:

@@ -16,6 +16,7 @@ from dask_gpu_k8s.kube import session as sessions
 from dask_gpu_k8s.kube.config import Connection
 from dask_gpu_k8s.kube.credentials import Identity
 from dask_gpu_k8s.kube.errors import ApiError, KubeError, Unreachable, api_error
+from dask_gpu_k8s.kube.proxies import proxy_for
 from dask_gpu_k8s.kube.sockets import Leftovers
 
 MAX_ERROR_BYTES = 1_000_000
@@ -33,7 +34,7 @@ class Transport:
         self._connection = connection
         self._context = sessions.tls_context(connection)
         self._shown: tuple[bytes, bytes] | None = None
-        self._proxy = sessions.proxy_for(connection)
+        self._proxy = proxy_for(connection)
         self._session = sessions.open_session(self._context)
         self._leftovers = Leftovers()
         self._agent = f"dask-gpu-k8s/{version()}"
@@ -173,6 +174,7 @@ class Transport:
             protocols=protocols,
             headers=self._headers(identity),
             proxy=self._proxy,
+            ssl=self._context,
             server_hostname=self._connection.tls_server_name,
             max_msg_size=0,
         )
@@ -206,6 +208,7 @@ class Transport:
             headers=self._headers(identity, headers),
             data=data,
             proxy=self._proxy,
+            ssl=self._context,
             server_hostname=self._connection.tls_server_name,
             allow_redirects=False,
             **options,
@@ -217,6 +220,9 @@ class Transport:
     async def _identity(self) -> Identity:
         identity = await self._connection.credentials.identity()
         if identity.certificate is not None and identity.certificate != self._shown:
+            if self._shown is not None:
+                # Connections are pooled by their context: who showed the old one is not used again.
+                self._context = sessions.tls_context(self._connection)
             sessions.show_certificate(self._context, identity.certificate)
             self._shown = identity.certificate
         return identity

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 
 import pytest
@@ -204,48 +203,6 @@ async def test_a_websocket_outlives_the_time_limit_of_requests(monkeypatch):
         socket = await kube.websocket(POD, "p", None, "portforward", {"ports": 80}, ["v4.channel.k8s.io"])
         assert (await socket.receive_bytes()) == b"late"
         await socket.close()
-
-
-PLUGIN = """
-import json, pathlib, sys
-path = pathlib.Path(sys.argv[1])
-count = int(path.read_text()) + 1 if path.exists() else 1
-path.write_text(str(count))
-answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
-          "status": {"token": f"token-{count}"}}
-print(json.dumps(answer))
-"""
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-async def test_a_plugin_is_asked_again_after_a_refusal_whatever_the_verb(tmp_path):
-    seen = []
-
-    async def handler(request):
-        seen.append((request.method, request.headers["Authorization"]))
-        return web.json_response({}) if seen[-1][1] == "Bearer token-2" else status(401, "Unauthorized")
-
-    user = {
-        "exec": {
-            "apiVersion": "client.authentication.k8s.io/v1",
-            "command": sys.executable,
-            "args": ["-c", PLUGIN, str(tmp_path / "count")],
-        }
-    }
-    async with serve(handler) as config:
-        config["users"][0]["user"] = user
-        async with KubeClient.connect(config) as kube:
-            await kube.create(POD, pod("p", "1"))
-            await kube.get(POD, "p")
-    assert seen == [("POST", "Bearer token-1"), ("POST", "Bearer token-2"), ("GET", "Bearer token-2")]
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-async def test_a_plugin_that_fails():
-    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "/no/such/program"}}
-    async with KubeClient.connect(kubeconfig("http://127.0.0.1:9", user)) as kube:
-        with pytest.raises(errors.NoConfig, match="plug-in of context 'x' failed: "):
-            await kube.get(POD, "p")
 
 
 async def test_requests_beyond_the_limit_wait(monkeypatch):

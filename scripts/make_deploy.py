@@ -26,7 +26,7 @@ DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm" / deploy.CHART
 DOCS = ROOT / "docs" / "rbac.md"
 CRDS = ROOT / "dask_gpu_k8s" / "api" / "crds"
-WRITTEN = (DEPLOY / "adopting", DEPLOY / "cluster", DEPLOY / "namespaced", DEPLOY / "shared", DEPLOY / "helm")
+WRITTEN = tuple(DEPLOY / name for name in ("adopting", "cluster", "helm", "namespaced", "notebook", "shared"))
 """Folders in which nothing else may lie."""
 
 ONE_NAMESPACE = "dask"
@@ -68,6 +68,8 @@ def wanted() -> dict[Path, str]:
         DEPLOY / "cluster" / "operator.yaml": _dump(everywhere),
         DEPLOY / "namespaced" / "kustomization.yaml": _kustomization(["operator.yaml"]),
         DEPLOY / "namespaced" / "operator.yaml": _dump(somewhere),
+        DEPLOY / "notebook" / "kustomization.yaml": _kustomization(["role.yaml"]),
+        DEPLOY / "notebook" / "role.yaml": _dump([deploy.make_notebook_role(it)]),
         DOCS: _with_rules(DOCS.read_text(encoding="utf-8")),
         DEPLOY / "install.yaml": _dump([*crds, *user_roles, namespace, *everywhere]),
         **{CHART / path: text for path, text in chart_files(release).items()},
@@ -75,21 +77,27 @@ def wanted() -> dict[Path, str]:
 
 
 def _with_rules(page: str) -> str:
-    """Put the tables of the operator's rules into the page, each between its marks."""
+    """Put the tables of rules into the page, each between its marks."""
     tables = {
         "rules": rights.OPERATOR_RULES,
         "everywhere": rights.CLUSTER_RULES,
         "lease": rights.LEASE_RULES,
+        "notebook": rights.NOTEBOOK_RULES,
     }
     for mark, rules in tables.items():
-        rows = ["| resources | verbs | what for |", "|---|---|---|"]
+        columns = ["resources", "verbs", "what for", *(["without"] if rules[0].without else [])]
+        rows = [_row(columns), "|" + "---|" * len(columns)]
         for rule in rules:
             names = ", ".join(f"`{name}`" for name in rule.resources)
-            rows.append(f"| {names} | {', '.join(rule.verbs)} | {rule.why} |")
+            rows.append(_row([names, ", ".join(rule.verbs), rule.why, *filter(None, [rule.without])]))
         begin, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
         before, _, rest = page.partition(begin)
         page = "\n".join([before + begin, "", *rows, "", end + rest.partition(end)[2]])
     return page
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _kustomization(resources: Sequence[str]) -> str:

@@ -15,6 +15,9 @@ from dask_gpu_k8s.api.types import Manifest
 CHART = "dask-gpu-k8s-operator"
 """Name of the Helm chart, and of everything that is installed."""
 
+NOTEBOOK = "dask-notebook"
+"""Name of the Role for whoever uses `KubeCluster`."""
+
 HEALTH_PORT = 8080
 
 OWN_NAMESPACE = "--namespace=$(POD_NAMESPACE)"
@@ -117,6 +120,11 @@ def make_user_roles(it: Installation) -> list[Manifest]:
     return [
         _role(it, "ClusterRole", f"{it.name}-{name}", None, rules, labels) for name, rules, labels in wanted
     ]
+
+
+def make_notebook_role(it: Installation) -> Manifest:
+    """Let whoever it is bound to use `KubeCluster`, in the namespace that it is applied to."""
+    return _role(it, "Role", NOTEBOOK, None, rights.NOTEBOOK_RULES)
 
 
 def make_deployment(it: Installation, arguments: Sequence[str] = ()) -> Manifest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,12 +42,16 @@ class Rule:
         What may be done with them.
     why : str
         What for, in one sentence.
+    without : str
+        What becomes of it without: ends a sentence that begins with "Without that right". Only for people,
+        who often have less; the operator has all or does not work.
     """
 
     group: str
     resources: tuple[str, ...]
     verbs: tuple[str, ...]
     why: str
+    without: str = ""
 
     def manifest(self) -> Manifest:
         """Write it as an entry of ``rules``."""
@@ -182,6 +187,137 @@ ADOPTION_RULES = (
     ),
 )
 """What the operator does besides while it takes clusters over from dask-kubernetes' operator."""
+
+NOTEBOOK_RULES = (
+    Rule(
+        GROUP,
+        (DASKCLUSTER.plural,),
+        ("get", "list", "watch"),
+        "Finds a cluster, and follows it while it comes up and goes.",
+        "no cluster is made or connected to",
+    ),
+    Rule(
+        GROUP,
+        (DASKCLUSTER.plural,),
+        ("create",),
+        "Makes clusters.",
+        "only clusters that are there can be connected to, by KubeCluster.from_name",
+    ),
+    Rule(
+        GROUP,
+        (DASKCLUSTER.plural,),
+        ("delete",),
+        "Removes clusters at close() and at the end of the process.",
+        "a cluster stays until somebody else deletes it",
+    ),
+    Rule(
+        GROUP,
+        (DASKCLUSTER.plural,),
+        ("patch",),
+        "suspend(), resume() and frozen().",
+        "workers cannot be suspended or held still",
+    ),
+    Rule(GROUP, (DASKWORKERGROUP.plural,), ("patch",), "scale().", "no group is scaled"),
+    Rule(
+        GROUP,
+        (DASKWORKERGROUP.plural,),
+        ("list", "watch"),
+        "Knows the groups, and how many workers there are to be.",
+        "the display shows only the workers that there are",
+    ),
+    Rule(
+        GROUP,
+        (DASKWORKERGROUP.plural,),
+        ("create", "delete", "get"),
+        "add_worker_group(), delete_worker_group(), and adapt() of such a group.",
+        "the cluster has to do with the groups that it has",
+    ),
+    Rule(
+        GROUP,
+        (DASKAUTOSCALER.plural,),
+        ("create", "list", "patch"),
+        "adapt().",
+        "adapt() is refused; scale() works, but an autoscaler that the group has goes on",
+    ),
+    Rule(
+        GROUP,
+        (DASKAUTOSCALER.plural,),
+        ("delete",),
+        "scale() ends adapt().",
+        "a group that adapts cannot be scaled by hand",
+    ),
+    Rule(
+        POD.group,
+        (POD.plural,),
+        ("list", "watch"),
+        "Sees the scheduler and the workers come up, and why they do not.",
+        "no cluster is made or connected to",
+    ),
+    Rule(
+        POD.group,
+        (f"{POD.plural}/log",),
+        ("get",),
+        "get_logs(), and the last lines of a Pod that has failed.",
+        "errors come without the last lines of the Pod's log, and get_logs() without logs",
+    ),
+    Rule(
+        EVENT.group,
+        (EVENT.plural,),
+        ("list",),
+        "Says why a Pod does not start where only events do: the last one stands in the error.",
+        "errors come without the Pod's last event",
+    ),
+    Rule(
+        SERVICE.group,
+        (SERVICE.plural,),
+        ("get",),
+        "Finds the ports and the address of the scheduler's Service.",
+        "node ports and load balancers are not found, and the scheduler is reached from within or by "
+        "port-forward alone",
+    ),
+    Rule(
+        SERVICE.group,
+        (SERVICE.plural,),
+        ("list", "watch"),
+        'connect="load-balancer" waits for an address.',
+        "an address that a load balancer does not have yet is not waited for",
+    ),
+    Rule(
+        POD.group,
+        (f"{POD.plural}/portforward",),
+        ("create", "get"),
+        "Reaches the scheduler from outside. Kubernetes has asked for either verb, and from 1.35 for both.",
+        "schedulers are reached from outside by node port or load balancer alone",
+    ),
+    Rule(
+        LEASE.group,
+        (LEASE.plural,),
+        ("create", "get", "patch"),
+        "ttl=: says that this process still lives.",
+        "a cluster of a process that was killed is not removed by its ttl",
+    ),
+)
+"""What `KubeCluster` does in a namespace for whoever runs it."""
+
+_CANNOT = re.compile(r'cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)"')
+
+
+def what_is_lost(refusal: str) -> str:
+    """Say what `KubeCluster` cannot do for want of a right, as a sentence; empty if that is not known.
+
+    Parameters
+    ----------
+    refusal : str
+        The API server's message, which names the verb and the resource.
+    """
+    asked = _CANNOT.search(refusal)
+    if asked is None:
+        return ""
+    for rule in NOTEBOOK_RULES:
+        if asked["resource"] in rule.resources and asked["verb"] in rule.verbs:
+            return f"Without that right {rule.without}."
+    return ""
+
 
 VIEWER_RULES = (
     Rule(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from dask_gpu_k8s.api import labels
+from dask_gpu_k8s.api.conditions import told
 from dask_gpu_k8s.api.resources import (
     DASKAUTOSCALER,
     DASKCLUSTER,
@@ -68,8 +69,8 @@ def _concerned(resource: Resource, obj: Manifest) -> Iterator[Key]:
 def cluster_whose_groups_care(resource: Resource, old: Manifest | None, new: Manifest | None) -> Place:
     """Return namespace and name of the cluster whose groups may have to do something about a change.
 
-    They go by its spec, and make no workers while it has no scheduler's Pod. Both are empty if they need not
-    care.
+    They go by its spec, make no workers while it has no scheduler's Pod, and make way where a quota refuses
+    that one. Both are empty if they need not care.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def cluster_whose_groups_care(resource: Resource, old: Manifest | None, new: Man
     """
     meta = (new or old or {})["metadata"]
     was_marked = old is not None and is_marked(old)
-    if resource == DASKCLUSTER and (was_marked or _generation(old) != _generation(new)):
+    if resource == DASKCLUSTER and (was_marked or _what_groups_go_by(old) != _what_groups_go_by(new)):
         return meta["namespace"], meta["name"]
     own = meta.get("labels") or {}
     is_scheduler = resource == POD and own.get(labels.COMPONENT) == labels.SCHEDULER
@@ -89,8 +90,8 @@ def cluster_whose_groups_care(resource: Resource, old: Manifest | None, new: Man
     return "", ""
 
 
-def _generation(obj: Manifest | None) -> object:
-    return obj["metadata"].get("generation") if obj else None
+def _what_groups_go_by(cluster: Manifest | None) -> object:
+    return cluster and (cluster["metadata"].get("generation"), told(cluster, "Accepted").get("reason"))
 
 
 def _is_there(pod: Manifest | None) -> bool:

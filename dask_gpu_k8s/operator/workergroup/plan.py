@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from dask_gpu_k8s.api.conditions import told
+from dask_gpu_k8s.api.conditions import parse_time, told
 from dask_gpu_k8s.api.explain import CREATE_REFUSED, QUOTA_EXCEEDED
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD
 from dask_gpu_k8s.api.types import Manifest
@@ -16,6 +16,7 @@ from dask_gpu_k8s.operator.pods import is_leftover, is_marked, is_terminating
 from dask_gpu_k8s.operator.workergroup.draft import Draft
 from dask_gpu_k8s.operator.workergroup.failures import failures_in_a_row, time_kept
 from dask_gpu_k8s.operator.workergroup.leaving import (
+    NO_GRACE,
     ROLLOUT,
     SCALE_DOWN,
     SUSPEND,
@@ -30,6 +31,9 @@ from dask_gpu_k8s.operator.workergroup.victims import choose
 
 BATCH = 500
 """Most Pods made in one run, so that a big group does not keep small ones waiting."""
+
+CACHE_LAG = timedelta(seconds=10)
+"""How far a group's view of its cluster may lie behind: see `_make_way`."""
 
 RETRY_UNSETTLED = 5.0
 RETRY_KEPT = 5.0
@@ -55,6 +59,7 @@ def plan(seen: Observed, now: datetime) -> Plan:
     draft.then += mend(seen.group, (each.pod for each in seen.present))
     draft.wake(seen.losing)
     kept, failures = _plan_finished(seen, now, draft)
+    _make_way(seen, cluster, draft)
     missing = seen.desired - len(seen.counted) - kept
     if missing > 0 and not seen.awaits_scheduler:
         _plan_creation(seen, cluster, missing, failures, draft)
@@ -132,6 +137,22 @@ def _give_back(group: Manifest, counter: int) -> Patch:
     test: Manifest = {"op": "test", "path": path, "value": counter + 1}
     meta, back = group["metadata"], {"op": "replace", "path": path, "value": counter}
     return Patch(DASKWORKERGROUP, meta["namespace"], meta["name"], [test, back], "status")
+
+
+def _make_way(seen: Observed, cluster: Manifest, draft: Draft) -> None:
+    """Give back what was taken of a full quota when the scheduler had just gone, by a view from the past.
+
+    Nothing more is lost: results went with the scheduler.
+    """
+    since = told(cluster, "SchedulerReady").get("lastTransitionTime")
+    is_refused = told(cluster, "Accepted").get("reason") == QUOTA_EXCEEDED
+    if not (seen.awaits_scheduler and is_refused and since):
+        return
+    draft.then += [
+        delete_of(POD, each.pod, grace_seconds=NO_GRACE)
+        for each in seen.counted
+        if parse_time(each.pod["metadata"]["creationTimestamp"]) >= parse_time(since) - CACHE_LAG
+    ]
 
 
 def _plan_departures(seen: Observed, cluster: Manifest, now: datetime, draft: Draft) -> None:

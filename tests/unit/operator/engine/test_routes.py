@@ -83,9 +83,12 @@ def test_groups_care_whether_there_is_a_scheduler(old, new, do):
     assert cluster_whose_groups_care(POD, old, new) == (("ns", "foo") if do else ("", ""))
 
 
-def test_groups_care_for_the_spec_of_their_cluster():
-    def a_cluster(generation: int) -> dict[str, Any]:
-        return {"metadata": {"name": "foo", "namespace": "ns", "generation": generation}}
+def test_groups_care_for_the_spec_of_their_cluster_and_whether_it_is_refused():
+    def a_cluster(generation: int, reason: str = "Accepted") -> dict[str, Any]:
+        meta = {"name": "foo", "namespace": "ns", "generation": generation}
+        return {"metadata": meta, "status": {"conditions": [{"type": "Accepted", "reason": reason}]}}
 
+    refused = a_cluster(2, "QuotaExceeded")
+    assert cluster_whose_groups_care(DASKCLUSTER, a_cluster(2), refused) == ("ns", "foo")
     assert cluster_whose_groups_care(DASKCLUSTER, a_cluster(1), a_cluster(2)) == ("ns", "foo")
     assert cluster_whose_groups_care(DASKCLUSTER, a_cluster(2), a_cluster(2)) == ("", "")

@@ -13,7 +13,7 @@ from dask_gpu_k8s.kube.frozen import freeze
 from dask_gpu_k8s.operator.engine.actions import Create, Delete, Patch, Plan, Retire
 from dask_gpu_k8s.operator.workergroup.plan import BATCH, plan
 from dask_gpu_k8s.operator.workergroup.victims import match
-from tests.unit.operator.builders import NOW, a_group, a_view, a_worker, ago, facts, name_of
+from tests.unit.operator.builders import NOW, a_cluster, a_group, a_view, a_worker, ago, facts, name_of
 
 
 def said(plan: Plan) -> list[list[tuple[str, Any]]]:
@@ -233,6 +233,21 @@ def test_row_6_what_an_earlier_cluster_left_is_not_adopted():
 def test_row_54_no_worker_is_made_before_the_scheduler():
     assert plan(a_view([], awaits_scheduler=True), NOW) == Plan()
     assert plan(a_view([], awaits_scheduler=False), NOW).actions
+
+
+def test_row_54_what_took_the_schedulers_place_in_a_full_quota_makes_way():
+    said_of = {"status": "False", "lastTransitionTime": ago(20)}
+    cluster = a_cluster(
+        conditions=[
+            {**said_of, "type": "Accepted", "reason": "QuotaExceeded"},
+            {**said_of, "type": "SchedulerReady", "reason": "SchedulerMissing"},
+        ]
+    )
+    pods = [a_worker(0, created=ago(300)), a_worker(1, created=ago(15)), a_worker(2, created=ago(25))]
+    made = plan(a_view(pods, 4, cluster=cluster, awaits_scheduler=True), NOW)
+    assert said(made) == [[("delete", name_of(1)), ("delete", name_of(2))]]
+    assert not plan(a_view(pods, 3, cluster=cluster), NOW).actions, "the scheduler has its place"
+    assert not plan(a_view(pods, 3, awaits_scheduler=True), NOW).actions, "no quota is in the way"
 
 
 def test_what_was_just_refused_is_not_asked_again():

@@ -18,7 +18,7 @@ from dask_gpu_k8s.operator.engine.actions import Conclusion, Outcome, Plan, refu
 from dask_gpu_k8s.operator.engine.executor import Executor, describe
 from dask_gpu_k8s.operator.engine.facts import Key, World
 from dask_gpu_k8s.operator.engine.queue import QueueClosed, WorkQueue
-from dask_gpu_k8s.operator.engine.refusals import Refusals
+from dask_gpu_k8s.operator.engine.refusals import NAMESPACE_TERMINATING, Refusals
 from dask_gpu_k8s.operator.engine.reporter import Reporter
 from dask_gpu_k8s.operator.logs import RUN, Run
 from dask_gpu_k8s.operator.metrics import Metrics
@@ -168,6 +168,7 @@ class Controller:
         outcomes = await self._executor.act(key, plan)
         self._metrics.acted(key.kind, outcomes)
         conclusion = kind.conclude(seen, plan, outcomes, now)
+        _log_refusals(outcomes)
         if refusals(outcomes) and resource is not None:
             self._refused.note(key, resource)
         is_said = True
@@ -204,3 +205,11 @@ class Controller:
 
 class RunFailed(Exception):
     """A run could not do all that was to be done; another one may."""
+
+
+def _log_refusals(outcomes: list[Outcome]) -> None:
+    # Not everything that may be refused has a condition of its own.
+    refused = [each for each in refusals(outcomes) if each.reason != NAMESPACE_TERMINATING]
+    if refused:
+        more = f" ({len(refused) - 1} more are refused)" if len(refused) > 1 else ""
+        logger.warning("%s is refused: %s%s", refused[0].action, refused[0].message, more)

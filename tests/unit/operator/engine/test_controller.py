@@ -7,9 +7,9 @@ import time
 from datetime import datetime
 from typing import Any
 
-from dask_gpu_k8s.api.resources import DASKCLUSTER
+from dask_gpu_k8s.api.resources import DASKCLUSTER, POD
 from dask_gpu_k8s.kube.backoff import Backoff
-from dask_gpu_k8s.operator.engine.actions import Conclusion, Outcome, Plan
+from dask_gpu_k8s.operator.engine.actions import Conclusion, Delete, Outcome, Plan
 from dask_gpu_k8s.operator.engine.controller import Controller, Kind
 from dask_gpu_k8s.operator.engine.facts import Key
 from dask_gpu_k8s.operator.engine.queue import WorkQueue
@@ -28,16 +28,17 @@ def version(number: int, since: str) -> dict[str, Any]:
 class Moving:
     """A world in which another version arrives while a run is under way; also its cache and executor."""
 
-    def __init__(self) -> None:
+    def __init__(self, outcomes: tuple[Outcome, ...] = ()) -> None:
         self.cache = self
         self.now = version(1, "noon")
+        self.outcomes = list(outcomes)
 
     def get(self, *_: object) -> dict[str, Any]:
         return self.now
 
     async def act(self, key: Key, plan: Plan) -> list[Outcome]:
         self.now = version(2, "one o'clock")
-        return []
+        return self.outcomes
 
 
 class Kube:
@@ -62,8 +63,8 @@ def conclude(seen: Any, plan: Plan, outcomes: list[Outcome], now: datetime) -> C
     return Conclusion(dict(seen["status"]))
 
 
-async def _reconcile() -> list[Any]:
-    world, kube = Moving(), Kube()
+async def _reconcile(*outcomes: Outcome) -> list[Any]:
+    world, kube = Moving(outcomes), Kube()
     kind = Kind(DASKCLUSTER, observe, plan, conclude)
     controller = Controller(
         {KEY.kind: kind},
@@ -82,3 +83,14 @@ async def _reconcile() -> list[Any]:
 def test_what_was_seen_is_not_said_again_over_a_version_that_came_meanwhile():
     # Else two versions that differ are each answered with the other, for ever.
     assert asyncio.run(_reconcile()) == []
+
+
+def test_what_is_refused_is_logged(caplog):
+    """Some things have no condition to say it: a Pod that may not be deleted, say."""
+    delete = Delete(POD, "ns", "foo-scheduler", "u")
+    refused = Outcome(delete, "refused", "Forbidden", "pods is forbidden.")
+    asyncio.run(_reconcile(Outcome(delete, "done"), refused, refused))
+    assert caplog.messages == ["delete pod foo-scheduler is refused: pods is forbidden. (1 more are refused)"]
+    caplog.clear()
+    asyncio.run(_reconcile(Outcome(delete, "refused", "NamespaceTerminating", "It is going.")))
+    assert not caplog.messages

@@ -20,7 +20,7 @@ from tests.e2e.node.commands import Failed, run
 from tests.e2e.node.components import Site
 from tests.e2e.node.places import cache
 
-SLOTS = 8
+SLOTS = 16
 PATIENCE = 20.0  # seconds for a machine to end, after each of two signals
 
 

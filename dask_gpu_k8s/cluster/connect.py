@@ -16,7 +16,8 @@ from dask_gpu_k8s.cluster import scheduler_pod, ways
 from dask_gpu_k8s.errors import InvalidArgument
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.config import in_cluster
-from dask_gpu_k8s.kube.portforward import LOCALHOST, PortForward
+from dask_gpu_k8s.kube.errors import KubeError
+from dask_gpu_k8s.kube.portforward import LOCALHOST, PodIdentity, PortForward
 
 logger = logging.getLogger(__name__)
 
@@ -103,20 +104,20 @@ async def open_route(
 async def _forward(
     kube: KubeClient, cluster: Manifest, plan: ways.Plan, stack: AsyncExitStack, dashboard_port: int | None
 ) -> tuple[int, int | None]:
-    find, namespace = scheduler_finder(kube, cluster), cluster["metadata"]["namespace"]
-    to_comm = await stack.enter_async_context(PortForward(kube, find, plan.comm, namespace=namespace))
-    if plan.dashboard is None:
-        return to_comm.local_port, None
-    to_board = PortForward(kube, find, plan.dashboard, namespace=namespace, local_port=dashboard_port or 0)
+    wanted = {plan.comm: 0} if plan.dashboard is None else {plan.comm: 0, plan.dashboard: dashboard_port or 0}
+    forward = PortForward(
+        kube, scheduler_finder(kube, cluster), wanted, namespace=cluster["metadata"]["namespace"]
+    )
     try:
-        await stack.enter_async_context(to_board)
+        await stack.enter_async_context(forward)
     except OSError as error:
         raise InvalidArgument(
             f"the local port {dashboard_port} cannot be used ({error.strerror})",
             where="scheduler_forward_port",
             cure="Choose another one, or None for any.",
         ) from error
-    return to_comm.local_port, to_board.local_port
+    ports = forward.local_ports
+    return ports[plan.comm], None if plan.dashboard is None else ports[plan.dashboard]
 
 
 async def _look_up(host: str) -> None:
@@ -131,16 +132,15 @@ async def _look_up(host: str) -> None:
         ) from error
 
 
-def scheduler_finder(kube: KubeClient, cluster: Manifest) -> Callable[[], Awaitable[str]]:
-    """Make the function that a port-forward asks for each connection, to learn the scheduler's Pod."""
-    metadata = cluster["metadata"]
+def scheduler_finder(kube: KubeClient, cluster: Manifest) -> Callable[[], Awaitable[PodIdentity]]:
+    """Make the function that a port-forward asks for the scheduler's Pod."""
+    namespace, name, uid = (cluster["metadata"][key] for key in ("namespace", "name", "uid"))
 
-    async def find() -> str:
-        pods = await kube.list(POD, metadata["namespace"], labels=labels.of_scheduler(metadata["name"]))
-        pod = scheduler_pod.pick_scheduler(pods["items"], metadata["uid"])
-        if pod is None:
-            # The connection is reset; Dask reports that in its own way, and tries again.
-            raise ConnectionResetError(f"{metadata['name']} has no scheduler at the moment")
-        return str(pod["metadata"]["name"])
+    async def find() -> PodIdentity:
+        pods = await kube.list(POD, namespace, labels=labels.of_scheduler(name))
+        pod = scheduler_pod.pick_scheduler(pods["items"], uid)
+        if pod is None or pod["status"].get("phase") != "Running":
+            raise KubeError(f"DaskCluster {namespace}/{name} has no scheduler that runs")
+        return PodIdentity(pod["metadata"]["name"], pod["metadata"]["uid"])
 
     return find

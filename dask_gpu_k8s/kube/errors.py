@@ -5,6 +5,7 @@
     KubeError
     ├── NoConfig            no kubeconfig and no service account
     ├── Unreachable         no answer: refused, reset, timed out, TLS
+    │   └── NoSuchProtocol  it answers, but speaks none of those that a stream needs
     └── ApiError            the server answered with a Status
         ├── BadRequest      400
         ├── Unauthorized    401
@@ -34,6 +35,10 @@ class NoConfig(KubeError):
 
 class Unreachable(KubeError):
     """The API server did not answer."""
+
+
+class NoSuchProtocol(Unreachable):
+    """The API server, or a proxy before it, speaks none of the protocols that a stream needs."""
 
 
 class ApiError(KubeError):

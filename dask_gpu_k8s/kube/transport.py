@@ -15,7 +15,7 @@ from yarl import URL
 from dask_gpu_k8s.kube import session as sessions
 from dask_gpu_k8s.kube.config import Connection
 from dask_gpu_k8s.kube.credentials import Identity
-from dask_gpu_k8s.kube.errors import ApiError, KubeError, Unreachable, api_error
+from dask_gpu_k8s.kube.errors import ApiError, KubeError, NoSuchProtocol, Unreachable, api_error
 from dask_gpu_k8s.kube.proxies import proxy_for
 from dask_gpu_k8s.kube.sockets import Leftovers
 
@@ -160,7 +160,7 @@ class Transport:
                     raise await self._why_refused(path, request, error.status) from error
         if socket.protocol is None:
             await socket.close()
-            raise Unreachable(f"{request}: the server speaks none of {', '.join(protocols)}.")
+            raise NoSuchProtocol(f"{request}: the server speaks none of {', '.join(protocols)}.")
         if (peer := socket.get_extra_info("socket")) is not None:
             sessions.keep_alive(peer)
             self._leftovers.remember(peer)

@@ -36,6 +36,7 @@ class _Connection:
     number: int
     message: bytes = b""
     data_ended: bool = False
+    text_ended: bool = False
 
 
 class TunnelClient:
@@ -135,9 +136,7 @@ class TunnelClient:
             yield Data(connection.number, frame.payload)
         if frame.fin:
             connection.data_ended = True
-            yield Ended(connection.number)
-            if connection.number - 2 not in self._by_error:
-                self._forget(connection.number)
+            yield from self._end(connection)
 
     def _take_text(self, connection: _Connection, frame: DataFrame) -> Iterator[ClientEvent]:
         connection.message = (connection.message + frame.payload)[:LONGEST_MESSAGE]
@@ -145,10 +144,15 @@ class TunnelClient:
             return
         if connection.message:
             yield self._fail(connection, "")
-        elif connection.data_ended:
+            return
+        connection.text_ended = True
+        yield from self._end(connection)
+
+    def _end(self, connection: _Connection) -> Iterator[ClientEvent]:
+        # An error text may come after the last byte: what has no end yet may still have failed.
+        if connection.data_ended and connection.text_ended:
             self._forget(connection.number)
-        else:
-            del self._by_error[connection.number - 2]
+            yield Ended(connection.number)
 
     def _fail(self, connection: _Connection, otherwise: str) -> Failed:
         self._forget(connection.number)

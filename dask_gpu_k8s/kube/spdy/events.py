@@ -30,7 +30,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Ended:
-    """The other side will send no more on a connection."""
+    """The other side will send no more on a connection: to a client, no error text either."""
 
     connection: int
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import KubeError
-from dask_gpu_k8s.kube.portforward import PortForward
+from dask_gpu_k8s.kube.portforward import LOCALHOST, PodIdentity, PortForward
 from dask_gpu_k8s.kube.within import within
 from dask_gpu_k8s.operator.engine.facts import SchedulerAt, SchedulerUnreachable
 from dask_gpu_k8s.operator.schedulers import wire
@@ -87,6 +87,7 @@ class SchedulerLink:
         if self._direct:
             service = f"{scheduler.cluster}-scheduler.{scheduler.namespace}.svc"
             return [(service, scheduler.service_port), (scheduler.pod_ip, scheduler.port)]
-        forward = PortForward(self._kube, scheduler.pod, scheduler.port, namespace=scheduler.namespace)
+        pod, port = PodIdentity(scheduler.pod, scheduler.uid), scheduler.port
+        forward = PortForward(self._kube, pod, {port: 0}, namespace=scheduler.namespace, spares=0)
         await stack.enter_async_context(forward)
-        return [("127.0.0.1", forward.local_port)]
+        return [(LOCALHOST, forward.local_ports[port])]

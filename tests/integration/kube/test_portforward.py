@@ -15,7 +15,8 @@ import pytest
 
 from dask_gpu_k8s.api.resources import NAMESPACE, POD
 from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.portforward import PortForward
+from dask_gpu_k8s.kube.errors import KubeError
+from dask_gpu_k8s.kube.portforward import PodIdentity, PortForward
 from dask_gpu_k8s.kube.reflector import Reflector
 
 ECHO, SOURCE, SLOW, COUNT, STUCK, REFUSED = 7000, 7001, 7002, 7003, 7004, 7009
@@ -45,7 +46,7 @@ async def source(reader, writer):
 async def slow(reader, writer):
     await reader.readline()
     for word in b"late", b"later":
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
         writer.write(word)
     writer.close()
 
@@ -102,9 +103,22 @@ async def kube(dask_cluster):
         await kube.delete(NAMESPACE, kube.namespace)
 
 
+def forwarded(kube, port, target=PodIdentity("one"), **options):
+    return PortForward(kube, target, {port: 0}, **options)
+
+
+def local_port(forward):
+    (port,) = forward.local_ports.values()
+    return port
+
+
+def connect(forward, **options):
+    return asyncio.open_connection("127.0.0.1", local_port(forward), **options)
+
+
 @contextlib.asynccontextmanager
 async def connection(forward):
-    reader, writer = await asyncio.open_connection("127.0.0.1", forward.local_port)
+    reader, writer = await connect(forward)
     try:
         yield reader, writer
     finally:
@@ -133,25 +147,25 @@ async def test_what_is_sent_arrives_over_many_connections_at_once(kube):
             await pushing
             return hashlib.sha256(received).digest() == hashlib.sha256(data).digest()
 
-    async with PortForward(kube, "one", ECHO) as forward:
+    async with forwarded(kube, ECHO) as forward:
         assert all(await asyncio.gather(*(send(forward, index) for index in range(8))))
 
 
 async def test_the_pods_end_arrives(kube):
-    async with PortForward(kube, "one", SOURCE) as forward, connection(forward) as (reader, writer):
+    async with forwarded(kube, SOURCE) as forward, connection(forward) as (reader, writer):
         writer.write(b"3000000\n")
         assert len(await asyncio.wait_for(reader.read(-1), 10)) == 3_000_000
 
 
 async def test_a_pod_may_still_answer_after_the_local_end(kube):
-    async with PortForward(kube, "one", SLOW) as forward, connection(forward) as (reader, writer):
+    async with forwarded(kube, SLOW) as forward, connection(forward) as (reader, writer):
         writer.write(b"question\n")
         writer.write_eof()
         assert await asyncio.wait_for(reader.read(-1), 10) == b"latelater"
 
 
 async def test_a_quiet_connection_ends_a_second_after_the_local_end(kube):
-    async with PortForward(kube, "one", ECHO) as forward, connection(forward) as (reader, writer):
+    async with forwarded(kube, ECHO) as forward, connection(forward) as (reader, writer):
         started = time.monotonic()
         writer.write_eof()
         assert await asyncio.wait_for(reader.read(-1), 10) == b""
@@ -159,7 +173,7 @@ async def test_a_quiet_connection_ends_a_second_after_the_local_end(kube):
 
 
 async def test_a_refused_connection_is_reset_and_the_others_stay(kube, caplog):
-    async with PortForward(kube, "one", ECHO) as good, PortForward(kube, "one", REFUSED) as bad:
+    async with forwarded(kube, ECHO) as good, forwarded(kube, REFUSED) as bad:
         async with connection(good) as (reader, writer):
             async with connection(bad) as (other, _):
                 with pytest.raises(ConnectionResetError):
@@ -168,45 +182,53 @@ async def test_a_refused_connection_is_reset_and_the_others_stay(kube, caplog):
             assert await asyncio.wait_for(reader.readexactly(10), 10) == b"still here"
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == 1
-    assert f"A connection to port {REFUSED} of Pod one failed" in warnings[0].getMessage()
+    assert f"A connection to port {REFUSED} of the Pod failed" in warnings[0].getMessage()
 
 
-async def test_the_pod_is_picked_anew_for_each_connection(kube):
+async def test_the_pod_is_picked_anew_after_an_error_alone(kube):
     picked = []
 
     async def pick():
-        picked.append(names[0])
-        return names[0]
+        name = names[0]
+        picked.append(name)
+        return PodIdentity(name, (await kube.get(POD, name))["metadata"]["uid"])
 
     names = ["one"]
-    async with PortForward(kube, pick, ECHO) as forward:
-        assert await echoes(forward)
-        await kube.delete(POD, "one", grace_seconds=0)
+    async with forwarded(kube, ECHO, pick) as forward:
+        for _ in range(20):
+            assert await echoes(forward)
+        assert picked == ["one"]
         names[0] = "two"
         await start(kube, kube.namespace, "two")
-        assert await echoes(forward)
-    assert picked == ["one", "two"]
+        await kube.delete(POD, "one", grace_seconds=0)
+        while True:
+            with contextlib.suppress(OSError, EOFError):
+                if await echoes(forward):
+                    break
+    assert set(picked) == {"one", "two"}
+    assert len(picked) < 6
 
 
-async def test_a_pick_that_fails_loses_one_connection(kube, caplog):
+async def test_a_connection_is_held_until_there_is_a_pod(kube, caplog):
     async def pick():
         if not names:
-            raise LookupError("no scheduler now")
+            asked.set()
+            raise KubeError("no scheduler now")
         return names[0]
 
-    names = []
-    async with PortForward(kube, pick, ECHO) as forward:
-        async with connection(forward) as (reader, _):
-            with pytest.raises(ConnectionResetError):
-                await asyncio.wait_for(reader.read(), 10)
-        names.append("one")
+    names, asked = [], asyncio.Event()
+    async with forwarded(kube, ECHO, pick) as forward:
+        waiting = asyncio.create_task(echoes(forward))
+        await asked.wait()
+        names.append(PodIdentity("one"))
+        assert await waiting
         assert await echoes(forward)
-    assert "no scheduler now" in caplog.text
+    assert caplog.text.count("no scheduler now") == 1
 
 
 async def test_a_local_reader_that_stops_holds_the_pod_back(kube):
-    async with PortForward(kube, "one", SOURCE) as forward, PortForward(kube, "one", COUNT) as counter:
-        reader, writer = await asyncio.open_connection("127.0.0.1", forward.local_port, limit=1 << 16)
+    async with forwarded(kube, SOURCE) as forward, forwarded(kube, COUNT) as counter:
+        reader, writer = await connect(forward, limit=1 << 16)
         before = psutil.Process().memory_info().rss
         writer.write(b"1000000000\n")
         counts = []
@@ -228,10 +250,10 @@ async def test_nothing_is_left_after_close(kube):
 
     assert await kube.get(POD, "one")
     tasks, threads, before = asyncio.all_tasks(), threading.active_count(), sockets()
-    forward = PortForward(kube, "one", ECHO)
+    forward = forwarded(kube, ECHO)
     await forward.start()
     await echoes(forward)
-    ends = [await asyncio.open_connection("127.0.0.1", forward.local_port) for _ in range(5)]
+    ends = [await connect(forward) for _ in range(5)]
     for reader, writer in ends:
         writer.write(b"x")
         await reader.readexactly(1)
@@ -250,18 +272,18 @@ async def test_nothing_is_left_after_close(kube):
             await asyncio.sleep(0)
     assert sockets() <= before
     with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection("127.0.0.1", forward.local_port)
+        await connect(forward)
 
 
 async def test_a_local_port_may_be_chosen_and_may_be_taken(kube):
-    async with PortForward(kube, "one", ECHO) as forward:
+    async with forwarded(kube, ECHO) as forward:
         with pytest.raises(OSError, match="address already in use"):
-            await PortForward(kube, "one", ECHO, local_port=forward.local_port).start()
+            await PortForward(kube, PodIdentity("one"), {ECHO: local_port(forward)}).__aenter__()
 
 
 async def test_a_pod_that_stops_reading_holds_the_local_side_back_and_can_be_left(kube):
-    async with PortForward(kube, "one", STUCK) as forward:
-        _, writer = await asyncio.open_connection("127.0.0.1", forward.local_port)
+    async with forwarded(kube, STUCK) as forward:
+        _, writer = await connect(forward)
 
         async def push():
             while True:

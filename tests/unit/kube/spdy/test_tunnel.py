@@ -280,9 +280,16 @@ def test_nothing_comes_after_the_end():
     far = Far()
     far.client.open(80)
     assert far.send(DataFrame(3, b"x", fin=True), DataFrame(3, b"y"), DataFrame(3, b"", fin=True)) == [
-        Data(3, b"x"),
-        Ended(3),
+        Data(3, b"x")
     ]
+    assert far.send(DataFrame(1, b"", fin=True), DataFrame(3, b"z")) == [Ended(3)]
+
+
+def test_what_has_sent_its_last_byte_may_still_fail():
+    far = Far()
+    far.client.open(80)
+    assert far.send(DataFrame(3, b"x", fin=True)) == [Data(3, b"x")]
+    assert far.send(DataFrame(1, b"reset by peer", fin=True)) == [Failed(3, "reset by peer")]
 
 
 steps = st.lists(

@@ -1,4 +1,4 @@
-"""How one local connection is carried to a port of a Pod: by a WebSocket of its own.
+"""One local connection in a WebSocket of its own, for servers that speak no tunnels.
 
 The WebSocket has no way to say that one direction has ended. So a local end of input only starts a
 countdown: the connection is closed once the Pod has had nothing to say for a second. This is also how
@@ -8,35 +8,20 @@ long a container runtime keeps the other direction open. When the Pod closes, bo
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket as network
 import time
 
 import aiohttp
 
 from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.errors import KubeError, Unreachable
+from dask_gpu_k8s.kube.errors import Unreachable
+from dask_gpu_k8s.kube.portforward.ends import PIECE, ForwardFailed, leave
 from dask_gpu_k8s.kube.websocket import PORT_FORWARD_PROTOCOL, Failure, PortForwardClient, ProtocolError
-
-PIECE = 1 << 16
-"""Bytes read at once."""
 
 QUIET_SECONDS = 1.0
 """How long a Pod may be silent after the local end of input before the connection is closed."""
 
-CLOSE_SECONDS = 1.0
-"""How long the goodbye of a WebSocket may take."""
-
-ABANDON_SECONDS = 0.01
-"""The same where data may be on its way: the goodbye would have to wait behind all of it."""
-
-
-class ForwardFailed(KubeError):
-    """The Pod's port did not accept the connection, or broke it."""
-
-
-async def carry(
+async def carry_alone(
     kube: KubeClient,
     pod: str,
     namespace: str,
@@ -68,21 +53,12 @@ async def carry(
     socket = await kube.websocket(
         POD, pod, namespace, "portforward", {"ports": port}, [PORT_FORWARD_PROTOCOL]
     )
-    peer = socket.get_extra_info("socket")
-    patience = ABANDON_SECONDS
+    in_order = False
     try:
         await _Relay(socket, reader, writer).run()
-        patience = CLOSE_SECONDS
+        in_order = True
     finally:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(socket.close(), patience)
-        _hang_up(peer)
-
-
-def _hang_up(peer: network.socket | None) -> None:
-    if peer is not None:
-        with contextlib.suppress(OSError):
-            peer.shutdown(network.SHUT_RDWR)
+        await leave(socket, in_order=in_order)
 
 
 class _Relay:

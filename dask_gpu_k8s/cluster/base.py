@@ -16,6 +16,9 @@ from distributed.objects import SchedulerInfo
 
 from dask_gpu_k8s.kube.backoff import Backoff
 
+RECONNECT_SECONDS = 1200.0
+"""How long a client waits for a scheduler that is gone: one on a new node may take that long to come back."""
+
 
 class SteadyCluster(Cluster):  # type: ignore[misc]  # distributed ships no types
     """A Cluster whose calls act whether awaited or not, and which survives a cut connection."""
@@ -47,7 +50,7 @@ class SteadyCluster(Cluster):  # type: ignore[misc]  # distributed ships no type
         The base stops for good at the first error: `scheduler_info`, repr and widget freeze.
         """
         await super()._watch_worker_status(comm)
-        backoff = Backoff()
+        backoff = Backoff(maximum=2.0)
         while self.status not in (Status.closing, Status.closed):
             await asyncio.sleep(next(backoff))
             try:
@@ -71,6 +74,10 @@ class SteadyCluster(Cluster):  # type: ignore[misc]  # distributed ships no type
         The base's `_close` awaits the watching task, which ends here only when it is cancelled.
         """
         self.status = Status.closing
+        for client in self._clients():
+            if client.status == "connecting":
+                # It has lost the scheduler, and would look for it as long as `_make_clients_patient` says.
+                client.loop.add_callback(client._close, fast=True)
         for attribute in ("_watch_worker_status_task", "_sync_cluster_info_task"):
             task = getattr(self, attribute)
             setattr(self, attribute, None)
@@ -80,17 +87,28 @@ class SteadyCluster(Cluster):  # type: ignore[misc]  # distributed ships no type
                     await task
         await super()._close()
 
+    def _clients(self) -> list[Any]:
+        return [client for client in list(Client._instances) if client.cluster is self]
+
+    def _make_clients_patient(self) -> None:
+        """Have the clients of this cluster wait until a lost scheduler is back.
+
+        A Client gives up for good after `_timeout`, which is the time to connect at first: 30 s by default.
+        It awaits its cluster when it starts, after it has read that, so this is called for every one.
+        """
+        for client in self._clients():
+            client._timeout = max(client._timeout, RECONNECT_SECONDS)
+
     async def _close_clients(self) -> None:
         """Close the clients that use this cluster when their loop shuts down, and the connection with it.
 
         Left alone they write tracebacks about that; what they still want to send is dropped first.
         """
-        for client in list(Client._instances):
-            if client.cluster is self:
-                with suppress(Exception):
-                    client.scheduler_comm.abort()
-                with suppress(Exception):
-                    await client._close(fast=True)
+        for client in self._clients():
+            with suppress(Exception):
+                client.scheduler_comm.abort()
+            with suppress(Exception):
+                await client._close(fast=True)
 
     @property
     def plan(self) -> set[Any]:

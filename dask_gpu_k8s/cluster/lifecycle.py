@@ -77,6 +77,7 @@ class LifeCycle(SteadyCluster):
             self._starting = asyncio.ensure_future(self._start())
         if self._starting is not None:
             await self._starting
+        self._make_clients_patient()
         return self
 
     async def _start_is_over(self) -> None:

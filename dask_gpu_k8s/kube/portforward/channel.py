@@ -21,6 +21,7 @@ from dask_gpu_k8s.kube.websocket import PORT_FORWARD_PROTOCOL, Failure, PortForw
 QUIET_SECONDS = 1.0
 """How long a Pod may be silent after the local end of input before the connection is closed."""
 
+
 async def carry_alone(
     kube: KubeClient,
     pod: str,

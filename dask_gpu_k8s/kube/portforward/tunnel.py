@@ -45,7 +45,7 @@ class Tunnel:
 
     The far end has no flow control: where the Pod does not take an upload, it reads nothing at all. So there
     is one connection at a time. What has ended here lives on there for a second, but the next need not wait
-    for that: it may come when five pings are back, one from each worker, and nothing of the old one with them.
+    for that: it may come when five pings are back, one from each worker there, and nothing of the old one.
 
     Parameters
     ----------

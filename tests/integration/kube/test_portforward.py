@@ -18,8 +18,12 @@ from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import KubeError
 from dask_gpu_k8s.kube.portforward import PodIdentity, PortForward
 from dask_gpu_k8s.kube.reflector import Reflector
+from tests.wire import Wire
 
 ECHO, SOURCE, SLOW, COUNT, STUCK, REFUSED = 7000, 7001, 7002, 7003, 7004, 7009
+
+PROMISE = 10
+"""Seconds until a lost way is found again."""
 
 PROGRAM = """
 import asyncio
@@ -103,8 +107,15 @@ async def kube(dask_cluster):
         await kube.delete(NAMESPACE, kube.namespace)
 
 
-def forwarded(kube, port, target=PodIdentity("one"), **options):
-    return PortForward(kube, target, {port: 0}, **options)
+@pytest.fixture
+def wire(dask_cluster, tmp_path):
+    """The wire to the API server."""
+    with Wire(dask_cluster.kubeconfig, tmp_path) as wire:
+        yield wire
+
+
+def forwarded(kube, port, target=None, **options):
+    return PortForward(kube, target or PodIdentity("one"), {port: 0}, **options)
 
 
 def local_port(forward):
@@ -125,6 +136,13 @@ async def connection(forward):
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+async def push(writer):
+    """Send without end."""
+    while True:
+        writer.write(bytes(1 << 20))
+        await writer.drain()
 
 
 async def echoes(forward, text=b"hello"):
@@ -284,14 +302,85 @@ async def test_a_local_port_may_be_chosen_and_may_be_taken(kube):
 async def test_a_pod_that_stops_reading_holds_the_local_side_back_and_can_be_left(kube):
     async with forwarded(kube, STUCK) as forward:
         _, writer = await connect(forward)
-
-        async def push():
-            while True:
-                writer.write(bytes(1 << 20))
-                await writer.drain()
-
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(push(), 1)
+            await asyncio.wait_for(push(writer), 1)
         writer.transport.abort()
         started = time.monotonic()
     assert time.monotonic() - started < 2
+
+
+async def test_one_that_stops_holds_up_no_other(kube):
+    """Neither who does not read what the Pod sends, nor a Pod that does not take what it is sent."""
+    async with PortForward(kube, PodIdentity("one"), {SOURCE: 0, STUCK: 0, ECHO: 0}) as forward:
+        _, unread = await asyncio.open_connection("127.0.0.1", forward.local_ports[SOURCE], limit=1 << 16)
+        unread.write(b"1000000000\n")
+        _, untaken = await asyncio.open_connection("127.0.0.1", forward.local_ports[STUCK])
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(push(untaken), 1)
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", forward.local_ports[ECHO])
+            writer.write(b"hello")
+            assert await asyncio.wait_for(reader.readexactly(5), 10) == b"hello"
+            writer.close()
+            await writer.wait_closed()
+        for writer in (unread, untaken):
+            writer.transport.abort()
+
+
+async def test_tunnels_are_used_again(kube, wire):
+    async with KubeClient.connect(wire.kubeconfig) as client:
+        client.namespace = kube.namespace
+        async with forwarded(client, ECHO) as forward:
+            for _ in range(100):
+                assert await echoes(forward)
+    assert wire.opened < 30
+
+
+async def test_row_3_who_finds_no_pod_waits_longer_and_longer(kube):
+    async def pick():
+        nonlocal picks
+        picks += 1
+        raise KubeError("no scheduler now")
+
+    picks = 0
+    async with forwarded(kube, ECHO, pick) as forward:
+        ends = [await connect(forward) for _ in range(20)]
+        await asyncio.sleep(3)
+        for _, writer in ends:
+            writer.transport.abort()
+    assert picks <= 16
+
+
+async def test_row_3_what_the_network_has_forgotten_is_found_out(kube, wire):
+    """As after a laptop's sleep: nobody says that the connections are gone."""
+    async with KubeClient.connect(wire.kubeconfig) as client:
+        client.namespace = kube.namespace
+        async with forwarded(client, ECHO) as forward, connection(forward) as (reader, writer):
+            writer.write(b"x")
+            assert await asyncio.wait_for(reader.readexactly(1), 10) == b"x"
+            wire.forget()
+            with pytest.raises(ConnectionResetError):
+                await asyncio.wait_for(reader.readexactly(1), PROMISE)
+            assert await echoes(forward)
+
+
+async def test_row_3_a_cut_resets_what_was_on_it_and_nothing_is_left(kube, wire):
+    async with KubeClient.connect(wire.kubeconfig) as client:
+        client.namespace = kube.namespace
+        assert await client.get(POD, "one")
+        await asyncio.sleep(0)
+        tasks, files = asyncio.all_tasks(), psutil.Process().num_fds()
+        async with forwarded(client, ECHO) as forward:
+            for _ in range(5):
+                async with connection(forward) as (reader, writer):
+                    writer.write(b"x")
+                    assert await asyncio.wait_for(reader.readexactly(1), 10) == b"x"
+                    wire.cut()
+                    with pytest.raises(ConnectionResetError):
+                        await asyncio.wait_for(reader.readexactly(1), 10)
+            assert await echoes(forward)
+        wire.cut()
+        assert asyncio.all_tasks() == tasks
+        for _ in range(50):  # TLS says goodbye within the next turns of the loop.
+            await asyncio.sleep(0)
+        assert psutil.Process().num_fds() <= files

@@ -66,8 +66,15 @@ def comm_port_of(spec: Manifest, field: str = "containerPort") -> int:
 
 
 def scheduler_container(spec: Manifest) -> str:
-    """Name the container of a scheduler's Pod that runs Dask: the one so called, else the first."""
-    given = [str(container["name"]) for container in spec["containers"]]
+    """Name the container of a scheduler's Pod that runs Dask.
+
+    It is the one with the scheduler's port, else the one that is called so, else the first.
+    """
+    containers = spec["containers"]
+    for container in containers:
+        if any(port.get("name") == COMM_PORT_NAME for port in container.get("ports") or ()):
+            return str(container["name"])
+    given = [str(container["name"]) for container in containers]
     return labels.SCHEDULER if labels.SCHEDULER in given else given[0]
 
 

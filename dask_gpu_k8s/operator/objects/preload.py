@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.operator.objects.containers import COMM_PORT_NAME
+from dask_gpu_k8s.operator.objects.containers import scheduler_container
 
 PRELOAD = "DASK_DISTRIBUTED__SCHEDULER__PRELOAD"
 ARGUMENTS = f"{PRELOAD}_ARGV"
@@ -32,18 +32,12 @@ def with_preload(spec: Manifest) -> Manifest:
     spec : Manifest
         The Pod spec; it is not changed.
     """
-    containers = list(spec["containers"])
-    for index, container in enumerate(containers):
-        if index == _scheduler_in(containers) and _is_safe(container):
-            containers[index] = _add(container)
+    dask = scheduler_container(spec)
+    containers = [
+        _add(container) if container["name"] == dask and _is_safe(container) else container
+        for container in spec["containers"]
+    ]
     return {**spec, "containers": containers}
-
-
-def _scheduler_in(containers: list[Manifest]) -> int:
-    for index, container in enumerate(containers):
-        if any(port.get("name") == COMM_PORT_NAME for port in container.get("ports") or ()):
-            return index
-    return 0
 
 
 def _is_safe(container: Manifest) -> bool:

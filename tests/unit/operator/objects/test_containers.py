@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dask_gpu_k8s.kube.frozen import freeze
-from dask_gpu_k8s.operator.objects.containers import comm_port_of, make_pod_spec
+from dask_gpu_k8s.operator.objects.containers import comm_port_of, make_pod_spec, scheduler_container
 
 
 def only(spec: dict) -> dict:
@@ -87,3 +87,15 @@ def test_the_comm_port_is_found_by_its_name():
     assert comm_port_of({"containers": [{}, container]}) == 9000
     assert comm_port_of({"ports": [{"name": "tcp-comm", "port": 9001}]}, "port") == 9001
     assert comm_port_of({"ports": None}, "port") == 8786
+
+
+@pytest.mark.parametrize(
+    ("containers", "dask"),
+    [
+        ([{"name": "mesh"}, {"name": "main", "ports": [{"name": "tcp-comm", "containerPort": 1}]}], "main"),
+        ([{"name": "mesh"}, {"name": "scheduler"}], "scheduler"),
+        ([{"name": "main"}, {"name": "mesh"}], "main"),
+    ],
+)
+def test_the_schedulers_container_is_known_by_its_port_then_by_its_name(containers, dask):
+    assert scheduler_container({"containers": containers}) == dask

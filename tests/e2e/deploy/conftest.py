@@ -23,8 +23,12 @@ Kubectl = Callable[..., str]
 Helm = Callable[..., str]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests together: they share a cluster, and each changes it for all."""
+    """Keep these tests together: they share a cluster, and each changes it for all.
+
+    First, because pytest-xdist takes note of groups in the same hook.
+    """
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.xdist_group("deploy"))

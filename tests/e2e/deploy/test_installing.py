@@ -133,13 +133,13 @@ def test_who_may_do_what_in_a_namespace_may_do_it_with_dask(
 
 
 @pytest.mark.filterwarnings("ignore:Mismatched versions")
-@pytest.mark.parametrize("role", ["edit", "dask-user"])
+@pytest.mark.parametrize("role", ["edit", deploy.NOTEBOOK])
 def test_whoever_may_make_clusters_can_use_kubecluster(
     installed: Path, kubectl: Kubectl, team: str, role: str
 ):
     kubectl("-n", team, "create", "serviceaccount", "notebook")
-    kubectl("-n", team, "apply", "-f", "-", stdin=_role_in_docs())
-    kind = "role" if role == "dask-user" else "clusterrole"
+    kubectl("-n", team, "apply", "-k", str(ROOT / "deploy" / "notebook"))
+    kind = "role" if role == deploy.NOTEBOOK else "clusterrole"
     kubectl(
         "-n",
         team,
@@ -160,11 +160,6 @@ def test_whoever_may_make_clusters_can_use_kubecluster(
         cluster.delete_worker_group("more")
         with Client(cluster) as client:
             assert client.scheduler_info()["address"]
-
-
-def _role_in_docs() -> str:
-    text = (ROOT / "docs" / "rbac.md").read_text()
-    return re.search(r"```yaml\n(.*?)```", text, re.DOTALL).group(1)
 
 
 def test_the_list_of_rights_in_the_docs_is_what_kubernetes_says(installed: Path, kubectl: Kubectl):

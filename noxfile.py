@@ -105,7 +105,6 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Print the measured figures beside their goals: of the main job, then of the operator on a real node."""
+    """Print the measured figures beside their goals: `nox -s bench`, or one with its options after `--`."""
     set_up(session, ".[test]")
-    session.run("python", "benchmarks/run.py")
-    session.run("python", "-m", "benchmarks.operators", *session.posargs)
+    session.run("python", "-m", "benchmarks", *session.posargs)

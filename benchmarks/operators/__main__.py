@@ -10,54 +10,19 @@ import argparse
 import asyncio
 import statistics
 import sys
-import tempfile
-import warnings
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks import command
+from benchmarks.command import median
 from benchmarks.operators import measures
-from benchmarks.operators.stage import namespace
-from benchmarks.operators.systems import OURS, THEIRS, UPSTREAM, Running, running
+from benchmarks.sheet import Sheet
+from benchmarks.stage import namespace
+from benchmarks.systems import OURS, THEIRS, UPSTREAM, Running, running
 from dask_gpu_k8s.kube.client import KubeClient
-from tests.e2e.node import Node
 
+COMMAND = "python -m benchmarks.operators"
 WORKERS = 500
 CLUSTERS = 30
-
-
-@dataclass
-class Sheet:
-    """What has been measured, line by line, with what was promised."""
-
-    rows: list[tuple[str, str, str, str, str]] = field(default_factory=list)
-    missed: int = 0
-
-    def add(
-        self, what: str, ours: float, goal: float, *, theirs: str = "-", limit: str = "-", unit: str = "s"
-    ) -> None:
-        """Write a line; `goal` is the most that ours may be."""
-        met = ours <= goal
-        self.missed += not met
-        self.rows.append(
-            (what, theirs, limit, f"{ours:.3g} {unit}", f"{goal:.3g} {unit}{'' if met else ' MISSED'}")
-        )
-        Console(width=140).print(*self.rows[-1], sep="  |  ")
-
-    def print(self) -> None:
-        """Print the table."""
-        table = Table("work", UPSTREAM, "limit", "ours", "at most", title="python -m benchmarks.operators")
-        for row in self.rows:
-            table.add_row(*row)
-        Console(width=140).print(table)
-
-
-async def median(measure: Callable[[], Awaitable[float]], rounds: int = 3) -> float:
-    """Measure a few times."""
-    return statistics.median([await measure() for _ in range(rounds)])
 
 
 async def measure_upstream(kube: KubeClient, kubeconfig: Path, logs: Path) -> dict[str, str]:
@@ -129,38 +94,27 @@ async def measure_scale(sheet: Sheet, kube: KubeClient, kubeconfig: Path, logs: 
         sheet.add("one event then, p99", p99 * 1000, 100, unit="ms")
         sheet.add("idle CPU then", idle * 100, 2, unit="% of a core")
         sheet.add("memory then", operator.memory(), 400, unit="MB")
-    sheet.rows.append(("one cluster of 10,000 workers exists", "-", f"{limit:.1f} s", f"{big:.1f} s", "-"))
+    sheet.add("one cluster of 10,000 workers exists", big, None, limit=f"{limit:.1f} s")
 
 
-async def measure(options: argparse.Namespace, kubeconfig: Path, logs: Path) -> int:
-    """Measure everything; return how many goals were missed."""
-    sheet = Sheet()
+async def measure(options: argparse.Namespace, kubeconfig: Path, logs: Path) -> Sheet:
+    """Measure everything."""
+    sheet = Sheet(COMMAND, {"theirs": UPSTREAM, "limit": "limit"})
     async with KubeClient.connect(kubeconfig) as kube:
         theirs = {} if options.without_upstream else await measure_upstream(kube, kubeconfig, logs)
         async with running(OURS, kube, kubeconfig, logs / "ours.log") as operator:
             await measure_ours(sheet, kube, operator, theirs, options.rounds)
         if not options.without_scale:
             await measure_scale(sheet, kube, kubeconfig, logs)
-    sheet.print()
-    return sheet.missed
+    return sheet
 
 
 def main() -> int:
     """Run the command; exit with 1 if a goal was missed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.operators", description=__doc__)
+    parser = command.parser(COMMAND, __doc__)
     parser.add_argument("--rounds", type=int, default=20, help="how often 30 clusters are made at once")
-    parser.add_argument("--without-upstream", action="store_true", help="leave out upstream's operator")
     parser.add_argument("--without-scale", action="store_true", help="leave out ten thousand workers")
-    parser.add_argument("--kubeconfig", type=Path, help="a running cluster; by default a node is started")
-    parser.add_argument("--logs", type=Path, help="folder for the logs of the operators")
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory() as folder:
-        logs = options.logs or Path(folder)
-        if options.kubeconfig:
-            return int(asyncio.run(measure(options, options.kubeconfig, logs)) > 0)
-        with Node() as node:
-            return int(asyncio.run(measure(options, node.kubeconfig, logs)) > 0)
+    return command.run(parser.parse_args(), measure)
 
 
 if __name__ == "__main__":

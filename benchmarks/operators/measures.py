@@ -9,7 +9,7 @@ from typing import Any
 from distributed import Client
 
 from benchmarks.operators.registered import registered
-from benchmarks.operators.stage import (
+from benchmarks.stage import (
     NOWHERE,
     at_once,
     count_pods,

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from benchmarks.operators.stage import until
+from benchmarks.stage import until
 from dask_gpu_k8s.api.manifests import crds
 from dask_gpu_k8s.api.resources import CRD
 from dask_gpu_k8s.api.types import Manifest

@@ -73,8 +73,9 @@ async def until_accepts(address: str) -> None:
     """Knock at an address every 5 ms until it accepts a connection."""
     url = urlsplit(address)
     while True:
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection(url.hostname, url.port)
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
+            # A packet that is lost while kube-proxy changes its rules is sent again after a second only.
+            _, writer = await asyncio.wait_for(asyncio.open_connection(url.hostname, url.port), 0.1)
             writer.close()
             return
         await asyncio.sleep(0.005)

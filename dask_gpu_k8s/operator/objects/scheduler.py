@@ -47,7 +47,8 @@ def make_cluster_ip_service(cluster: Manifest) -> Manifest:
     ports = [
         {key: value for key, value in port.items() if key != "nodePort"} for port in asked.get("ports") or ()
     ]
-    spec = {"type": "ClusterIP", "selector": asked["selector"], "ports": ports}
+    shared = {field: asked[field] for field in ("selector", "publishNotReadyAddresses")}
+    spec = {"type": "ClusterIP", **shared, "ports": ports}
     return _make_service(cluster, names.cluster_ip_service(name), spec)
 
 
@@ -63,7 +64,13 @@ def scheduler_address(cluster: Manifest) -> str:
 
 def _service_spec(cluster: Manifest) -> Manifest:
     asked = cluster["spec"]["scheduler"].get("service") or {}
-    defaults = {"type": "ClusterIP", "selector": labels.of_scheduler(cluster["metadata"]["name"])}
+    defaults = {
+        "type": "ClusterIP",
+        "selector": labels.of_scheduler(cluster["metadata"]["name"]),
+        # There is no other scheduler to turn to: workers shall reach it as soon as it listens, and also when
+        # it is too busy to answer a probe in time.
+        "publishNotReadyAddresses": True,
+    }
     return {**defaults, **{key: value for key, value in asked.items() if value not in (None, {}, "")}}
 
 

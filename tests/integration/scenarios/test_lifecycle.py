@@ -110,6 +110,23 @@ def test_row_32_a_killed_scheduler_comes_back_and_computes(kubernetes):
     assert kubernetes.kubectl("exec", "k-scheduler", "--", "python", "-c", COMPUTE, timeout=90).strip() == "3"
 
 
+HAS_A_WORKER = """
+import json, os
+from urllib.request import urlopen
+assert json.load(urlopen(f"http://{os.environ['POD_IP']}:8787/json/counts.json"))["workers"]
+"""
+
+
+def test_workers_reach_a_scheduler_that_is_not_ready(kubernetes):
+    cluster = a_cluster("early")
+    container = cluster["spec"]["scheduler"]["spec"]["containers"][0]
+    container["env"] = [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
+    probe = {"exec": {"command": ["python", "-c", HAS_A_WORKER]}, "periodSeconds": 1, "timeoutSeconds": 10}
+    container["readinessProbe"] = probe
+    apply(kubernetes, cluster)
+    wait(kubernetes, "condition=Ready", "early", seconds=90)
+
+
 def test_row_32_policy_fail_leaves_it_to_people(kubernetes):
     manifest = a_cluster("f", 0)
     manifest["spec"]["scheduler"]["lossPolicy"] = "Fail"

@@ -154,6 +154,7 @@ def test_row_21_an_edited_service_is_applied_to_the_one_that_there_is():
         "ports": ports,
         "selector": before["service"]["spec"]["selector"],
         "clusterIP": "10.0.0.9",
+        "publishNotReadyAddresses": True,
     }
     inside = applied(before["cluster_ip_service"], second)
     assert (inside["spec"]["type"], inside["spec"]["ports"]) == ("ClusterIP", ports)

@@ -174,12 +174,20 @@ def test_a_service_is_made_as_asked_and_one_with_a_cluster_ip_beside_it():
         "externalTrafficPolicy": "Local",
     }
     cluster["spec"]["scheduler"]["service"] = asked
-    assert make_scheduler_service(cluster)["spec"] == asked
+    assert make_scheduler_service(cluster)["spec"] == {**asked, "publishNotReadyAddresses": True}
     assert make_cluster_ip_service(cluster)["spec"] == {
         "type": "ClusterIP",
         "selector": {"mine": "1"},
         "ports": [{"name": "tcp-comm", "port": 8786}],
+        "publishNotReadyAddresses": True,
     }
+
+
+def test_a_service_leads_only_to_a_ready_scheduler_if_the_user_wants_that():
+    cluster = a_cluster()
+    cluster["spec"]["scheduler"]["service"] = {"publishNotReadyAddresses": False}
+    assert make_scheduler_service(cluster)["spec"]["publishNotReadyAddresses"] is False
+    assert make_cluster_ip_service(cluster)["spec"]["publishNotReadyAddresses"] is False
 
 
 def test_the_default_group_has_the_clusters_worker():

@@ -42,6 +42,10 @@ _IMAGE = (
     "InvalidImageName",
     "RegistryUnavailable",
 )
+_CANNOT_RUN = ("StartError", "ContainerCannotRun")
+"""A container's end before it began: there is no such program in its image, or it may not be run."""
+
+_LONGEST_LINE = 300
 
 
 def explain_container(pod: Manifest, status: Manifest, events: Sequence[Manifest] = ()) -> Explanation | None:
@@ -107,19 +111,38 @@ def _explain_crash_loop(pod: Manifest, status: Manifest) -> Explanation:
     ended = (status.get("lastState") or {}).get("terminated") or {}
     times = status.get("restartCount", 0)
     if ended.get("reason") == "OOMKilled":
-        return Explanation("failing", "OOMKilled", f"{_out_of_memory(pod, name)}, {times} times", name)
+        text = f"{describe_end(pod, name, ended)}; it was started again {times} times"
+        return Explanation("failing", "OOMKilled", text, name)
+    if ended.get("reason") in _CANNOT_RUN:
+        return Explanation("failing", ended["reason"], describe_end(pod, name, ended), name)
     text = f"container {name} ends again and again ({times} restarts), last with {_exit(ended)}"
     return Explanation("failing", "CrashLoopBackOff", text, name)
 
 
 def _explain_terminated(pod: Manifest, status: Manifest, ended: Manifest) -> Explanation | None:
     name = status["name"]
-    if ended.get("reason") == "OOMKilled":
-        return Explanation("failing", "OOMKilled", _out_of_memory(pod, name), name)
-    if ended.get("exitCode", 0) == 0:
+    if ended.get("reason") != "OOMKilled" and ended.get("exitCode", 0) == 0:
         return None if _is_init(pod, name) else _ended_well(pod, name)
-    reason = ended.get("reason") or "Error"
-    return Explanation("failing", reason, f"container {name} has ended with {_exit(ended)}", name)
+    return Explanation("failing", ended.get("reason") or "Error", describe_end(pod, name, ended), name)
+
+
+def describe_end(pod: Manifest, name: str, ended: Manifest) -> str:
+    """Say how a container of a Pod ended.
+
+    Parameters
+    ----------
+    pod : dict
+        The Pod.
+    name : str
+        Name of the container.
+    ended : dict
+        Its ``terminated`` state.
+    """
+    if ended.get("reason") == "OOMKilled":
+        return _out_of_memory(pod, name)
+    if ended.get("reason") in _CANNOT_RUN:
+        return f"container {name} cannot be started: {ended.get('message') or ended['reason']}"
+    return f"container {name} has ended with {_exit(ended)}"
 
 
 def _is_init(pod: Manifest, name: str) -> bool:
@@ -140,7 +163,9 @@ def _explain_running(pod: Manifest, status: Manifest, events: Sequence[Manifest]
     ended = (status.get("lastState") or {}).get("terminated") or {}
     again = status.get("restartCount", 0) > 0
     if ended.get("reason") == "OOMKilled":
-        return Explanation("failing", "OOMKilled", f"{_out_of_memory(pod, name)} and was started again", name)
+        return Explanation(
+            "failing", "OOMKilled", f"{_out_of_memory(pod, name)}, and was started again", name
+        )
     if probe is not None:
         # A probe that fails at first is how a program starts; one that got the container killed is not.
         text = f"container {name} does not answer its probe: {probe.get('message', '')}"
@@ -152,7 +177,7 @@ def _explain_running(pod: Manifest, status: Manifest, events: Sequence[Manifest]
 
 
 def _exit(ended: Manifest) -> str:
-    """Say how a container ended: its exit code, the signal if it was one, and its last words."""
+    """Say how a container ended: its exit code, the signal if it was one, and its last line."""
     code = ended.get("exitCode")
     text = f"exit code {code}" if code is not None else "an unknown exit code"
     if isinstance(code, int) and code > 128:
@@ -160,8 +185,15 @@ def _exit(ended: Manifest) -> str:
             text += f" ({signal.Signals(code - 128).name})"
         except ValueError:
             pass
-    words = str(ended.get("message") or "").strip()
+    words = last_line(str(ended.get("message") or ""))
     return f"{text}: {words}" if words else text
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a text that says anything; of a long one, its beginning."""
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
+    line = lines[-1] if lines else ""
+    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"
 
 
 def _out_of_memory(pod: Manifest, name: str) -> str:

@@ -19,8 +19,13 @@ QUOTA_EXCEEDED, CREATE_REFUSED = "QuotaExceeded", "CreateRefused"
 """Why a group has not enough Pods, where the API server takes no more."""
 
 _MOUNTING = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+_MOUNTED = ("Pulling", "Pulled", "Created", "Started")
+"""What a kubelet writes only when all volumes are there."""
+
 _SCALING_UP = ("TriggeredScaleUp", "Nominated")
 """What node autoscalers (Kubernetes' own, Karpenter) write on a Pod for which they are making a node."""
+_NOT_SCALING_UP = ("NotTriggerScaleUp", "FailedScaleUp")
+"""What they (Kubernetes' own, Google's) write if they will make none, or could not."""
 
 
 def explain_pod(pod: Manifest, events: Sequence[Manifest] = ()) -> Explanation:
@@ -103,14 +108,17 @@ def _explain_scheduling(pod: Manifest, events: Sequence[Manifest]) -> Explanatio
     if pod.get("spec", {}).get("nodeName"):
         return None
     scheduled = find(pod.get("status", {}).get("conditions"), "PodScheduled") or {}
-    growing = _latest(events, _SCALING_UP)
+    autoscaler = _latest(events, (*_SCALING_UP, *_NOT_SCALING_UP))
     refused = _latest(events, ("FailedScheduling",))
     if scheduled.get("reason") == "SchedulingGated":
         return Explanation("progressing", "SchedulingGated", scheduled.get("message", ""))
-    if growing is not None:
-        return Explanation("progressing", "ScalingUp", f"waits for a new node: {_message(growing)}")
+    # The last word counts: a node that was being made may have failed.
+    if autoscaler is not None and autoscaler["reason"] in _SCALING_UP:
+        return Explanation("progressing", "ScalingUp", f"waits for a new node: {_message(autoscaler)}")
     if scheduled.get("reason") == "Unschedulable" or refused is not None:
         why = scheduled.get("message") or (_message(refused) if refused is not None else "")
+        if autoscaler is not None:
+            why = f"{why} No node is made for it: {_message(autoscaler)}"
         return Explanation("failing", "Unschedulable", f"fits on no node: {why}")
     return Explanation("progressing", "Scheduling", "waits for a node")
 
@@ -118,11 +126,11 @@ def _explain_scheduling(pod: Manifest, events: Sequence[Manifest]) -> Explanatio
 def _explain_containers(pod: Manifest, events: Sequence[Manifest]) -> Explanation | None:
     """Explain a Pod on a node by what its containers wait for."""
     trouble = _first_trouble(pod, events)
-    mounting = _latest(events, _MOUNTING)
+    mounting = _latest(events, (*_MOUNTING, *_MOUNTED))
     if trouble is None or trouble.state == "failing" or mounting is None:
         return trouble
     started = any("running" in entry.get("state", {}) for entry in _container_statuses(pod))
-    if started:
+    if started or mounting["reason"] in _MOUNTED:
         return trouble
     return Explanation("failing", str(mounting["reason"]), _message(mounting))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 from distributed.core import Status
@@ -16,10 +19,12 @@ from dask_gpu_k8s.cluster.adaptivity import Adaptivity, PendingAdaptivity, parse
 from dask_gpu_k8s.cluster.arguments import hint, parse_count
 from dask_gpu_k8s.cluster.display import worker_count
 from dask_gpu_k8s.cluster.group_spec import make_group
+from dask_gpu_k8s.cluster.killed import add_note, killed_workers
 from dask_gpu_k8s.cluster.lifecycle import LifeCycle
 from dask_gpu_k8s.cluster.modes import CreateMode
 from dask_gpu_k8s.cluster.settings import ARGUMENTS, resolve
 from dask_gpu_k8s.cluster.spec import Env, Options
+from dask_gpu_k8s.cluster.standing import sentence, to_html
 from dask_gpu_k8s.errors import DaskClusterError
 
 _SHAPING = (
@@ -381,12 +386,54 @@ class KubeCluster(LifeCycle):
     def __repr__(self) -> str:
         there = len(self.scheduler_info["workers"])
         shown = worker_count(there, self._session.wanted_workers)
-        return str(super().__repr__()).replace(f"workers={there}", f"workers={shown}", 1)
+        text = str(super().__repr__()).replace(f"workers={there}", f"workers={shown}", 1)
+        why = sentence(self._session.standings)
+        return f"{text.removesuffix(')')}, {why})" if why else text
+
+    def _repr_html_(self, cluster_status: str | None = None) -> str:
+        """Draw the cluster for a notebook, with how its worker groups stand."""
+        groups = to_html(self._session.standings)
+        rows = f'<tr><td colspan="2">{groups}</td></tr>' if groups else ""
+        return str(super()._repr_html_(f"{cluster_status or ''}{rows}" or None))
 
     def _scaling_status(self) -> str:
         """Fill the widget's line about workers (the base's reads an attribute it never sets)."""
         shown = worker_count(len(self.scheduler_info["workers"]), self._session.wanted_workers)
-        return f"<p>Workers: {shown}</p>"
+        return f"<p>Workers: {shown}</p>{to_html(self._session.standings)}"
+
+    # Saying why
+
+    async def _wait_for_workers(self, n_workers: int = 0, timeout: Any = None) -> None:
+        """Wait as the base does; a note on its time-out says what the workers wait for."""
+        try:
+            await super()._wait_for_workers(n_workers, timeout)
+        except (TimeoutError, asyncio.TimeoutError) as error:
+            if why := sentence(self._session.standings):
+                add_note(error, f"{self._session.where}: {why}")
+            raise
+
+    def _update_worker_status(self, op: str, msg: Any) -> None:
+        """Take note of workers that come and go."""
+        left = self.scheduler_info["workers"].get(msg) if op == "remove" else None
+        super()._update_worker_status(op, msg)
+        if left is not None:
+            self._session.worker_left(str(left["name"]), msg)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if any(killed_workers(error)):
+            with suppress(Exception):
+                self.sync(self._session.explain_killed, error)
+        super().__exit__(kind, error, trace)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and any(killed_workers(error)):
+            with suppress(Exception):
+                await self._session.explain_killed(error)
+        await super().__aexit__(kind, error, trace)
 
 
 def _refuse_unknown(unknown: Mapping[str, Any]) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from types import TracebackType
-
-from dask_gpu_k8s.api import labels, names
+from dask_gpu_k8s.api import names
 from dask_gpu_k8s.api.resources import DASKWORKERGROUP
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.cluster.arguments import hint
@@ -13,7 +10,6 @@ from dask_gpu_k8s.cluster.translate import in_plain_words
 from dask_gpu_k8s.errors import WorkerGroupExists, WorkerGroupNotFound
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import AlreadyExists, NotFound
-from dask_gpu_k8s.kube.reflector import Reflector
 
 
 class Groups:
@@ -113,31 +109,3 @@ class Groups:
             where=self._where(group),
             cure=f"Its groups are {', '.join(there) or 'not made yet'}.",
         )
-
-
-class WantedWorkers:
-    """How many workers a cluster is to have in all its groups, kept up to date; used with ``async with``."""
-
-    def __init__(self, kube: KubeClient, namespace: str, cluster: str) -> None:
-        self._groups = Reflector(
-            kube, DASKWORKERGROUP, namespace=namespace, labels=labels.of_cluster(cluster)
-        )
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> WantedWorkers:
-        self._task = asyncio.create_task(self._groups.run())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    @property
-    def count(self) -> int | None:
-        """The number, ``None`` as long as it is not known."""
-        if not self._groups.synced.is_set():
-            return None
-        return sum(int(group["spec"]["worker"].get("replicas", 1)) for group in self._groups.store)

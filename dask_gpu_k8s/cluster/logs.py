@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from distributed.utils import Log, Logs
 
 from dask_gpu_k8s.api import labels
+from dask_gpu_k8s.api.ends import is_running
 from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
@@ -45,3 +47,28 @@ async def _container_log(kube: KubeClient, pod: Manifest, container: str) -> str
         return await kube.logs(metadata["name"], metadata["namespace"], container=container)
     except KubeError as error:
         return f"The log cannot be read: {error}"
+
+
+async def last_lines(kube: KubeClient, pod: Manifest, container: str, lines: int, *, ended: bool) -> str:
+    """Read the end of a container's log, as far as one is allowed to; empty if there is nothing.
+
+    Parameters
+    ----------
+    kube : KubeClient
+    pod : Manifest
+    container : str
+        Name of the container.
+    lines : int
+        How many at most.
+    ended : bool
+        Whether its last run that has ended is asked for, which by now may be the one before; else it is
+        that which wrote last.
+    """
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    first = ended and is_running(pod, container)
+    for previous in (first, not first):
+        with suppress(KubeError):
+            text = await kube.logs(name, namespace, container=container, tail=lines, previous=previous)
+            if text.strip():
+                return text.rstrip()
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from types import TracebackType
 
@@ -11,9 +12,11 @@ from dask_gpu_k8s.api.resources import DASKCLUSTER, EVENT, POD, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.errors import ClusterNotFound
 from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.errors import KubeError
+from dask_gpu_k8s.kube.errors import Forbidden, KubeError
 from dask_gpu_k8s.kube.reflector import Reflector
 from dask_gpu_k8s.kube.urls import Selector
+
+logger = logging.getLogger(__name__)
 
 
 class Lookout:
@@ -35,6 +38,7 @@ class Lookout:
         self._changed = asyncio.Event()
         self._clusters = self._follow(DASKCLUSTER, fields={"metadata.name": self.name})
         self._pods = self._follow(POD, labels=labels.of_scheduler(self.name))
+        self._may_read_events = True
         self._tasks: list[asyncio.Task[None]] = []
 
     def _follow(
@@ -98,10 +102,17 @@ class Lookout:
             raise ClusterNotFound("it was deleted meanwhile", where=self.where)
         return found
 
-    async def events(self) -> list[Manifest]:
-        """Read the namespace's events about Pods, as far as one is allowed to."""
+    async def events(self, pod: Manifest) -> list[Manifest]:
+        """Read the events about a Pod, as far as one is allowed to."""
+        if not self._may_read_events:
+            return []
+        fields = {"involvedObject.kind": "Pod", "involvedObject.name": pod["metadata"]["name"]}
         try:
-            found = await self.kube.list(EVENT, self.namespace, fields="involvedObject.kind=Pod")
+            found = await self.kube.list(EVENT, self.namespace, fields=fields)
+        except Forbidden as error:
+            self._may_read_events = False
+            logger.info("Why %s waits can be told less well: %s", self.where, error.message)
+            return []
         except KubeError:
             return []
         items: list[Manifest] = found["items"]

@@ -14,7 +14,9 @@ from dask_gpu_k8s.cluster import ways
 from dask_gpu_k8s.cluster.autoscalers import Autoscalers
 from dask_gpu_k8s.cluster.connect import Route, open_route
 from dask_gpu_k8s.cluster.display import Progress
-from dask_gpu_k8s.cluster.groups import Groups, WantedWorkers
+from dask_gpu_k8s.cluster.ends import WorkerEnds
+from dask_gpu_k8s.cluster.groups import Groups
+from dask_gpu_k8s.cluster.killed import add_note, killed_workers, make_note
 from dask_gpu_k8s.cluster.lifetime import LIMIT, Remains, delete_cluster
 from dask_gpu_k8s.cluster.line import ANSWER_SECONDS, open_comm
 from dask_gpu_k8s.cluster.logs import collect_logs
@@ -22,10 +24,13 @@ from dask_gpu_k8s.cluster.lookout import Lookout
 from dask_gpu_k8s.cluster.modes import CreateMode
 from dask_gpu_k8s.cluster.security import find_security
 from dask_gpu_k8s.cluster.settings import Settings
+from dask_gpu_k8s.cluster.standing import Standing, of_scheduler
 from dask_gpu_k8s.cluster.start import Found, find_or_create, make_manifest
 from dask_gpu_k8s.cluster.surroundings import find_way
 from dask_gpu_k8s.cluster.translate import in_plain_words
+from dask_gpu_k8s.cluster.verdict import Verdict
 from dask_gpu_k8s.cluster.wait import wait_for_operator, wait_for_scheduler, wait_until_gone
+from dask_gpu_k8s.cluster.workers import Workers
 from dask_gpu_k8s.errors import DaskClusterError
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.config import Connection
@@ -75,7 +80,8 @@ class Session:
         self.security: Security | None = None
         self._kube: KubeClient | None = None
         self._connection: Connection | None = None
-        self._workers: WantedWorkers | None = None
+        self._workers: Workers | None = None
+        self._ends: WorkerEnds | None = None
         self._stack = AsyncExitStack()
 
     @property
@@ -112,6 +118,11 @@ class Session:
     def wanted_workers(self) -> int | None:
         """How many workers the cluster is to have; ``None`` if that is not known."""
         return self._workers.count if self._workers else None
+
+    @property
+    def standings(self) -> list[Standing]:
+        """How the worker groups stand."""
+        return self._workers.standings if self._workers else []
 
     async def connect(self) -> None:
         """Reach Kubernetes.
@@ -153,13 +164,21 @@ class Session:
         cluster, settings = self.manifest, self.settings
         if self.found is not None and self.found.created:
             ways.check_type(ways.asked_service(cluster), settings.wish)
+        self._workers = await self._stack.enter_async_context(
+            Workers(self.kube, self.namespace or "", self.name)
+        )
         with Progress(self.where, self._quiet) as progress:
+
+            def tell(verdict: Verdict) -> None:
+                text = f"waiting for the scheduler: {verdict.message or verdict.reason}"
+                progress.say(text, [of_scheduler(verdict), *self.standings])
+
             with in_plain_words(self.where):
                 async with Lookout(self.kube, cluster) as lookout:
                     progress.say("waiting for the operator")
                     await lookout.synced()
                     await wait_for_operator(lookout)
-                    pod = await wait_for_scheduler(lookout, settings.resource_timeout, progress.say)
+                    pod = await wait_for_scheduler(lookout, settings.resource_timeout, tell)
                 plan = await find_way(
                     self.kube, cluster, pod, settings.wish, settings.resource_timeout, progress.say
                 )
@@ -182,9 +201,23 @@ class Session:
                 security=self.security,
             )
             self._stack.push_async_callback(self.comm.close_rpc)
-        self._workers = await self._stack.enter_async_context(
-            WantedWorkers(self.kube, self.namespace or "", self.name)
+        self._ends = await self._stack.enter_async_context(
+            WorkerEnds(self.kube, self.namespace or "", self.name)
         )
+
+    def worker_left(self, name: str, address: str) -> None:
+        """Take note that a worker has left the scheduler, for whatever reason."""
+        if self._ends is not None:
+            self._ends.worker_left(name, address)
+
+    async def explain_killed(self, error: BaseException) -> None:
+        """Add to each KilledWorker behind an exception how its workers ended."""
+        for killed in killed_workers(error):
+            if self._ends is not None:
+                worker = killed.last_worker
+                last = await self._ends.of_worker(str(worker.name), worker.address)
+                if note := make_note(last, self._ends.troubles()):
+                    add_note(killed, note)
 
     @property
     def manifest(self) -> Manifest:

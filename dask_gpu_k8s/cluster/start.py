@@ -12,10 +12,10 @@ from dask_gpu_k8s.cluster import custom
 from dask_gpu_k8s.cluster.modes import CreateMode, choose
 from dask_gpu_k8s.cluster.settings import Settings
 from dask_gpu_k8s.cluster.spec import make_cluster_spec
-from dask_gpu_k8s.cluster.translate import in_plain_words, is_missing_kind
+from dask_gpu_k8s.cluster.translate import in_plain_words, is_missing_kind, outdated_definition
 from dask_gpu_k8s.errors import InvalidArgument
 from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.errors import AlreadyExists, NotFound
+from dask_gpu_k8s.kube.errors import AlreadyExists, BadRequest, NotFound
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ async def find_or_create(kube: KubeClient, manifest: Manifest, namespace: str, m
         If Kubernetes does.
     """
     name = manifest["metadata"]["name"]
-    with in_plain_words(f"DaskCluster {namespace}/{name}"):
+    where = f"DaskCluster {namespace}/{name}"
+    with in_plain_words(where):
         found = await _find(kube, name, namespace)
         if choose(mode, found is not None, name, namespace) == "create":
             made = {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
@@ -100,6 +101,11 @@ async def find_or_create(kube: KubeClient, manifest: Manifest, namespace: str, m
                 # Somebody was quicker.
                 choose(mode, True, name, namespace)
                 found = await _find(kube, name, namespace)
+            except BadRequest as error:
+                # Our own definition has all its fields, else it would not have come so far.
+                if "unknown field" in error.message:
+                    raise outdated_definition(f"refuses it ({error.message})", where) from error
+                raise
         if found is None:
             raise RuntimeError(f"DaskCluster {namespace}/{name} appears and disappears; try again")
         return Found(found, created=False)

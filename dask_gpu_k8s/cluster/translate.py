@@ -24,6 +24,23 @@ INSTALL = (
 )
 
 
+def outdated_definition(what: str, where: str) -> CRDsMissing:
+    """Say that the definitions in this Kubernetes are older than this package.
+
+    Parameters
+    ----------
+    what : str
+        How that shows, e.g. ``"lacks the subresource status"``.
+    where : str
+        The object concerned.
+    """
+    return CRDsMissing(
+        f"the custom resource definition in this Kubernetes is older than this package: it {what}",
+        where=where,
+        cure=INSTALL,
+    )
+
+
 def is_missing_kind(error: NotFound) -> bool:
     """Say whether a 404 means that the server does not know the kind, rather than the object."""
     # A missing object is named in the details; a missing kind has none, or no Status object at all.

@@ -10,12 +10,13 @@ from contextlib import suppress
 from dask_gpu_k8s.api.explain import events_of
 from dask_gpu_k8s.api.resources import DASKCLUSTER
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.cluster.absence import why_unseen
+from dask_gpu_k8s.cluster.logs import last_lines
 from dask_gpu_k8s.cluster.lookout import Lookout
-from dask_gpu_k8s.cluster.translate import INSTALL
 from dask_gpu_k8s.cluster.verdict import Patience, Verdict, judge, operator_has_seen
-from dask_gpu_k8s.errors import CloseTimedOut, ClusterNotFound, OperatorNotFound, StartFailed
+from dask_gpu_k8s.errors import CloseTimedOut, ClusterNotFound, StartFailed
 from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.errors import KubeError, NotFound
+from dask_gpu_k8s.kube.errors import NotFound
 
 OPERATOR_SECONDS = 15.0
 """How long an operator may take to write the first word to a new DaskCluster."""
@@ -31,31 +32,27 @@ async def wait_for_operator(lookout: Lookout) -> None:
 
     Raises
     ------
-    OperatorNotFound
-        After `OPERATOR_SECONDS`.
+    OperatorNotFound, CRDsMissing
+        After `OPERATOR_SECONDS`, with the reason as far as it can be seen.
     """
     deadline = time.monotonic() + OPERATOR_SECONDS
     while not operator_has_seen(lookout.cluster):
         left = deadline - time.monotonic()
         if left <= 0:
-            raise OperatorNotFound(
-                f"no operator has taken notice of it for {OPERATOR_SECONDS:g} s",
-                where=lookout.where,
-                cure=f"Does one run, and does it serve the namespace {lookout.namespace!r}? {INSTALL}",
-            )
+            raise await why_unseen(lookout.kube, lookout.namespace, lookout.where, OPERATOR_SECONDS)
         await lookout.change(left)
 
 
-async def wait_for_scheduler(lookout: Lookout, limit: float, say: Callable[[str], None]) -> Manifest:
-    """Wait until the scheduler's Pod is Ready: as long as there is progress, and `limit` seconds without.
+async def wait_for_scheduler(lookout: Lookout, limit: float, tell: Callable[[Verdict], None]) -> Manifest:
+    """Wait until the scheduler's Pod is Ready, as long as there is progress; see `verdict`.
 
     Parameters
     ----------
     lookout : Lookout
     limit : float
         Seconds without any progress after which the start has failed.
-    say : callable
-        Told what is waited for.
+    tell : callable
+        Told how it stands.
 
     Returns
     -------
@@ -70,15 +67,15 @@ async def wait_for_scheduler(lookout: Lookout, limit: float, say: Callable[[str]
     patience = Patience(limit)
     while True:
         verdict = judge(lookout.cluster, lookout.pods, ())
-        if verdict.ready and verdict.pod is not None:
+        if verdict.state == "ready" and verdict.pod is not None:
             return verdict.pod
-        events = await lookout.events() if verdict.pod is not None else []
+        events = await lookout.events(verdict.pod) if verdict.pod is not None else []
         verdict = judge(lookout.cluster, lookout.pods, events)
         now = time.monotonic()
         patience = patience.after(verdict, now)
-        if verdict.hopeless or patience.is_over(now):
+        if patience.is_over(now):
             raise await _failure(lookout, verdict, events)
-        say(f"waiting for the scheduler: {verdict.message or verdict.reason}")
+        tell(verdict)
         await lookout.change(min(LOOK_AGAIN_SECONDS, limit))
 
 
@@ -90,6 +87,7 @@ async def _failure(lookout: Lookout, verdict: Verdict, events: list[Manifest]) -
     pod = verdict.pod["metadata"]["name"]
     about = events_of(verdict.pod, events)
     last = about[-1] if about else {}
+    container = verdict.container or verdict.pod["spec"]["containers"][0]["name"]
     return StartFailed(
         f"the scheduler does not start: Pod {pod} ({verdict.reason}): {verdict.message}",
         where=lookout.where,
@@ -97,20 +95,8 @@ async def _failure(lookout: Lookout, verdict: Verdict, events: list[Manifest]) -
         pod=pod,
         reason=verdict.reason,
         event=str(last.get("message") or last.get("note") or ""),
-        log=await _last_lines(lookout.kube, verdict.pod),
+        log=await last_lines(lookout.kube, verdict.pod, container, LOG_LINES, ended=bool(verdict.ends)),
     )
-
-
-async def _last_lines(kube: KubeClient, pod: Manifest) -> str:
-    """Read the end of a Pod's log, or of its run before, as far as one is allowed to."""
-    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-    container = pod["spec"]["containers"][0]["name"]
-    for previous in (False, True):
-        with suppress(KubeError):
-            text = await kube.logs(name, namespace, container=container, tail=LOG_LINES, previous=previous)
-            if text.strip():
-                return text.rstrip()
-    return ""
 
 
 async def wait_until_gone(kube: KubeClient, cluster: Manifest, timeout: float) -> None:

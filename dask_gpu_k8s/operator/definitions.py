@@ -1,8 +1,4 @@
-"""Whether the definitions in this Kubernetes are those that the operator was written for.
-
-Asked of the API's own description of itself (OpenAPI), which everybody may read: the operator needs no right
-to look at CustomResourceDefinitions, in one namespace or in all.
-"""
+"""Looks whether the definitions in this Kubernetes are those that the operator was written for."""
 
 from __future__ import annotations
 
@@ -10,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-from dask_gpu_k8s.api.manifests import custom_schemas
-from dask_gpu_k8s.api.resources import DASK_RESOURCES, GROUP, VERSION, Resource
+from dask_gpu_k8s.api.definitions import PATH, lacks
+from dask_gpu_k8s.api.resources import DASK_RESOURCES, Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import KubeError, NotFound
@@ -21,7 +17,6 @@ logger = logging.getLogger(__name__)
 COMMAND = "kubectl apply -f deploy/helm/dask-gpu-k8s-operator/crds"
 """Installs them and brings them up to date, in a checkout of the operator's version."""
 
-PATH = f"/openapi/v3/apis/{GROUP}/{VERSION}"
 CHECK_SECONDS = 15.0
 """Between two looks at definitions that are not as they should be."""
 
@@ -73,54 +68,6 @@ class Definitions:
                 logger.info("The definitions are there and up to date.")
         self._told = sentences
         return bool(sentences)
-
-
-def lacks(document: Manifest, resource: Resource) -> Iterator[str]:
-    """Name what the definition of a kind lacks: fields, subresources, or all of it (the kind's own name).
-
-    Parameters
-    ----------
-    document : Manifest
-        OpenAPI of our group; empty if there is none.
-    resource : Resource
-    """
-    place = f"/apis/{GROUP}/{VERSION}/namespaces/{{namespace}}/{resource.plural}"
-    served = _schema_of(document, resource.kind)
-    if served is None or place not in document.get("paths", {}):
-        yield resource.kind
-        return
-    for sub in resource.subresources:
-        if f"{place}/{{name}}/{sub}" not in document["paths"]:
-            yield f"the subresource {sub}"
-    wanted = custom_schemas()[resource.kind]
-    for name in ("spec", "status"):
-        ours, theirs = (schema.get("properties", {}).get(name, {}) for schema in (wanted, served))
-        yield from _missing(ours, theirs, name)
-
-
-def _schema_of(document: Manifest, kind: str) -> Manifest | None:
-    schemas = (document.get("components") or {}).get("schemas") or {}
-    for schema in schemas.values():
-        kinds = schema.get("x-kubernetes-group-version-kind") or ()
-        if {"group": GROUP, "version": VERSION, "kind": kind} in kinds:
-            found: Manifest = schema
-            return found
-    return None
-
-
-def _missing(ours: Manifest, theirs: Manifest, path: str) -> Iterator[str]:
-    if theirs.get("x-kubernetes-preserve-unknown-fields"):
-        return
-    properties = theirs.get("properties") or {}
-    for name, schema in (ours.get("properties") or {}).items():
-        if name in properties:
-            yield from _missing(schema, properties[name], f"{path}.{name}")
-        else:
-            yield f"{path}.{name}"
-    for below in ("items", "additionalProperties"):
-        inner, there = ours.get(below), theirs.get(below)
-        if isinstance(inner, dict) and isinstance(there, dict):
-            yield from _missing(inner, there, f"{path}[]")
 
 
 def _sentences(lacking: dict[Resource, list[str]]) -> Iterator[str]:

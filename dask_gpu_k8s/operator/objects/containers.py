@@ -79,7 +79,8 @@ def scheduler_container(spec: Manifest) -> str:
 
 
 def _make_container(container: Manifest, env: Mapping[str, str], legacy_commands: bool) -> Manifest:
-    made = dict(container)
+    # The status of a Pod that has failed then has the end of its log, also for those who may read no logs.
+    made = {"terminationMessagePolicy": "FallbackToLogsOnError", **container}
     if legacy_commands:
         made.update(_modern_command(container))
     if env or "env" in container:

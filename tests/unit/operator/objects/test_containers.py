@@ -9,7 +9,14 @@ from dask_gpu_k8s.operator.objects.containers import comm_port_of, make_pod_spec
 
 
 def only(spec: dict) -> dict:
-    return make_pod_spec({"containers": [spec]})["containers"][0]
+    (made,) = make_pod_spec({"containers": [spec]})["containers"]
+    assert made.pop("terminationMessagePolicy") == "FallbackToLogsOnError"
+    return made
+
+
+def test_what_is_said_of_the_end_of_a_container_is_up_to_the_user():
+    (made,) = make_pod_spec({"containers": [{"terminationMessagePolicy": "File"}]})["containers"]
+    assert made["terminationMessagePolicy"] == "File"
 
 
 @pytest.mark.parametrize(

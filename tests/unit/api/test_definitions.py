@@ -6,9 +6,9 @@ import copy
 
 import pytest
 
+from dask_gpu_k8s.api.definitions import lacks
 from dask_gpu_k8s.api.manifests import custom_schemas
 from dask_gpu_k8s.api.resources import DASK_RESOURCES, DASKAUTOSCALER, DASKCLUSTER
-from dask_gpu_k8s.operator.definitions import lacks
 
 
 @pytest.fixture

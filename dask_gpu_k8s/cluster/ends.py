@@ -151,8 +151,8 @@ class WorkerEnds:
     async def _look_into(self, pod: str) -> None:
         before = self._ends.get(pod)
         await self._until(lambda: self._ends.get(pod) is not before)
-        if self._ends.get(pod) is before and (end := await self._process_end(pod)) is not None:
-            self._conclude(end)
+        if self._ends.get(pod) is before:
+            await self._process_end(pod)
 
     async def of_worker(self, name: str, address: str) -> End | None:
         """Say how a worker ended; waits up to `NEWS_SECONDS` for Kubernetes to know.
@@ -180,7 +180,7 @@ class WorkerEnds:
                 await asyncio.wait_for(self._changed.wait(), left)
 
     async def _process_end(self, name: str) -> End | None:
-        """Say how a worker's process ended in a Pod that runs on, as its nanny has written."""
+        """Find out how a worker's process ended in a Pod that runs on, from what its nanny has written."""
         pod = self._pods.store.get(self._namespace, name)
         if pod is None or pod["metadata"].get("deletionTimestamp"):
             return None
@@ -191,7 +191,9 @@ class WorkerEnds:
         if not found:
             return None
         message = f"its nanny says: {found[-1].group().strip()}; the Pod runs on"
-        return End(name, pod["spec"].get("nodeName") or "", "ProcessEnded", message)
+        end = End(name, pod["spec"].get("nodeName") or "", "ProcessEnded", message)
+        self._conclude(end)
+        return end
 
     def _pod_of(self, worker: str, address: str) -> str:
         """Return the name of a worker's Pod; empty if none is known."""

@@ -1,0 +1,121 @@
+"""Workers that do not come, and workers that go: what the cluster object says of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import pytest
+from distributed import Client, KilledWorker
+
+from dask_gpu_k8s import KubeCluster
+from tests.clusters import REAL
+
+FIRST_TIME = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+"""The first worker that a task brings down is enough for KilledWorker."""
+
+
+@pytest.fixture
+def settings(kubernetes):
+    return {
+        "kubeconfig": kubernetes.kubeconfig,
+        "namespace": kubernetes.namespace,
+        "name": "demo",
+        "quiet": True,
+        "env": FIRST_TIME,
+    }
+
+
+def test_row_20_workers_that_fit_nowhere_are_shown_with_the_reason_everywhere(settings, kubernetes, caplog):
+    gpus = {"limits": {"nvidia.com/gpu": 99}}
+    with KubeCluster(n_workers=2, resources=gpus, **settings) as cluster:
+        condition = '-o=jsonpath={.status.conditions[?(@.type=="Ready")].message}'
+        kubernetes.kubectl(
+            "wait",
+            "daskworkergroup/demo-default",
+            "--for=jsonpath={.status.unschedulableReplicas}=2",
+            "--timeout=30s",
+        )
+        why = kubernetes.kubectl("get", "daskworkergroup", "demo-default", condition)
+        assert why.startswith("0 of 2 ready; 2: fits on no node: 0/")
+        assert "Insufficient nvidia.com/gpu" in why
+        with pytest.raises(TimeoutError) as caught, Client(cluster) as client:
+            client.wait_for_workers(1, timeout=2)
+        if sys.version_info >= (3, 11):
+            assert why in caught.value.__notes__[0]
+        assert "workers=0/2" in repr(cluster)
+        assert f"default: {why}" in repr(cluster)
+        assert why in cluster._repr_html_()
+        assert "2 (2 unschedulable)" in cluster._scaling_status()
+    assert f"worker group default: {why}" in caplog.text
+
+
+def killed(settings, task, caplog, before=lambda client: None, **arguments) -> str:
+    """Have a worker killed by a task; return what the exception's note and the log say of it."""
+    arguments = {"n_workers": 1, "worker_command": "dask worker --no-nanny", **arguments}
+
+    def work() -> None:
+        with KubeCluster(**settings, **arguments) as cluster, Client(cluster) as client:
+            client.wait_for_workers(1, timeout=60)
+            before(client)
+            client.submit(task).result(timeout=60)
+
+    with pytest.raises(KilledWorker) as caught:
+        work()
+    if sys.version_info < (3, 11):
+        return caplog.text
+    (note,) = caught.value.__notes__
+    told = note.splitlines()[1].strip()
+    assert f"a worker has ended: {told}" in caplog.text
+    return told
+
+
+def test_a_worker_that_exits_says_with_what_code_and_last_words(settings, caplog):
+    def leave() -> None:
+        print("these are its last words", flush=True)
+        os._exit(3)
+
+    told = killed(settings, leave, caplog)
+    assert told.startswith("Pod demo-default-worker-group-worker-")
+    assert " on node " in told
+    assert "container worker has ended with exit code 3: these are its last words" in told
+
+
+@pytest.mark.only(REAL, "it takes limits of memory")
+def test_a_worker_that_needs_too_much_memory_says_so(settings, caplog):
+    told = killed(
+        settings, lambda: len(bytearray(2 << 30)), caplog, resources={"limits": {"memory": "400Mi"}}
+    )
+    assert (
+        "OOMKilled: container worker was killed because it needed more memory than its limit of 400Mi" in told
+    )
+
+
+@pytest.mark.parametrize("command", ["dask worker", "dask worker --nworkers 2"])
+def test_a_process_that_is_killed_beneath_its_nanny(settings, caplog, command):
+    """The Pod runs on, so Kubernetes knows nothing; the nanny does."""
+
+    def kill() -> None:
+        os.kill(os.getpid(), 9)
+
+    def until_nannies_run(client) -> None:
+        # One whose worker goes before that gives up, and its Pod ends.
+        ask = lambda dask_worker: dask_worker.status.name  # noqa: E731
+        while set(client.run(ask, nanny=True).values()) != {"running"}:
+            time.sleep(0.1)
+
+    told = killed(settings, kill, caplog, until_nannies_run, worker_command=command)
+    assert "its nanny says: Worker process" in told
+    assert "was killed by signal 9" in told
+
+
+def test_a_pod_that_somebody_deletes_is_said_to_be_deleted(settings, kubernetes, caplog):
+    caplog.set_level("INFO", logger="dask_gpu_k8s.cluster.ends")
+    with KubeCluster(n_workers=1, **settings) as cluster, Client(cluster) as client:
+        client.wait_for_workers(1, timeout=60)
+        (name,) = client.run(lambda dask_worker: dask_worker.name).values()
+        kubernetes.kubectl("delete", "pod", name, "--timeout=60s")
+        client.wait_for_workers(1, timeout=60)
+    assert f"a worker has ended: Pod {name} on node" in caplog.text
+    assert "Deleted: somebody has deleted it" in caplog.text

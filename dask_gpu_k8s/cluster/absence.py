@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import pairwise
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.definitions import PATH, lacks
@@ -100,15 +101,9 @@ def served_namespaces(pod: Manifest) -> list[str]:
     """Read from an operator's command line which namespaces it looks after; empty means all."""
     container = pod["spec"]["containers"][0]
     words = [*(container.get("command") or ()), *(container.get("args") or ())]
-    return list(_options(words))
-
-
-def _options(words: Sequence[str]) -> Iterator[str]:
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if word in ("-n", "--namespace"):
-            yield following
-        elif word.startswith("--namespace="):
-            yield word.partition("=")[2]
+    apart = [value for option, value in pairwise(words) if option in ("-n", "--namespace")]
+    together = [word.partition("=")[2] for word in words if word.startswith("--namespace=")]
+    return apart + together
 
 
 def serving(pods: Sequence[Manifest], namespace: str) -> Iterator[Manifest]:

@@ -11,6 +11,8 @@ from dask_gpu_k8s.cluster.standing import COLUMNS, Standing, to_html
 
 logger = logging.getLogger(__name__)
 
+_GAP = 2
+
 
 class _View(Protocol):
     def show(self, text: str, standings: Sequence[Standing]) -> None: ...
@@ -96,11 +98,13 @@ class _Terminal:
         from rich.table import Table
 
         self._spinner.update(text=_one_line(text, self._width - 3))
-        table = Table(*COLUMNS, box=None, padding=(0, 2, 0, 0))
-        for standing in standings:
-            # The last column has what the others leave.
-            table.add_row(*(_one_line(cell, self._width) for cell in standing.cells))
-        table.columns[-1].no_wrap = True
+        table = Table(*COLUMNS, box=None, padding=(0, _GAP, 0, 0))
+        rows = [standing.cells for standing in standings]
+        *columns, _ = zip(COLUMNS, *rows, strict=True)
+        # The last column has what the others leave.
+        left = self._width - sum(max(map(len, column)) + _GAP for column in columns) - _GAP
+        for *cells, why in rows:
+            table.add_row(*(_one_line(cell, self._width) for cell in cells), _one_line(why, max(left, 1)))
         self._live.update(Group(self._spinner, table) if standings else self._spinner)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from types import TracebackType
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import DASKCLUSTER, EVENT, POD, Resource
+from dask_gpu_k8s.api.rights import what_is_lost
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.errors import ClusterNotFound
 from dask_gpu_k8s.kube.client import KubeClient
@@ -111,7 +112,7 @@ class Lookout:
             found = await self.kube.list(EVENT, self.namespace, fields=fields)
         except Forbidden as error:
             self._may_read_events = False
-            logger.info("Why %s waits can be told less well: %s", self.where, error.message)
+            logger.warning("%s: %s. %s", self.where, error.message, what_is_lost(error.message))
             return []
         except KubeError:
             return []

@@ -66,7 +66,7 @@ class Standing:
 def of_scheduler(verdict: Verdict) -> Standing:
     """Say how the scheduler stands."""
     ready = verdict.state == "ready"
-    return Standing("scheduler", 1, int(ready), verdict.reason == "Unschedulable", *_why(ready, verdict))
+    return Standing("scheduler", 1, int(ready), int(verdict.reason == "Unschedulable"), *_why(ready, verdict))
 
 
 def _why(ready: bool, verdict: Verdict) -> tuple[str, str]:

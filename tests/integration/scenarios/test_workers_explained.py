@@ -52,9 +52,8 @@ def test_row_20_workers_that_fit_nowhere_are_shown_with_the_reason_everywhere(se
         assert why in cluster._repr_html_()
         assert "2 (2 unschedulable)" in cluster._scaling_status()
     # The log says it as soon as one of them is known to fit nowhere.
-    assert f"worker group default: 0 of 2 ready; 1: {why.partition(': ')[2]}" in caplog.text.replace(
-        "2: f", "1: f"
-    )
+    assert "worker group default: 0 of 2 ready; " in caplog.text
+    assert why.partition("; 2: ")[2] in caplog.text
 
 
 def killed(settings, task, caplog, before=lambda client: None, **arguments) -> str:

@@ -15,7 +15,6 @@ from dask_gpu_k8s.api import deploy
 from dask_gpu_k8s.api.manifests import OPERATOR_NAMESPACE
 from dask_gpu_k8s.api.resources import DASKWORKERGROUP
 from tests import clusters
-from tests.clusters import Cluster
 from tests.conftest import KUBECTL
 from tests.e2e.node import Node, build
 
@@ -74,10 +73,10 @@ def _runner(program: list[str]) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def installed(kubectl: Kubectl, real_cluster: Cluster) -> Path:
-    """Install the operator for all namespaces."""
+def installed(kubectl: Kubectl, real_kubeconfig: Path) -> Path:
+    """Give the kubeconfig once the operator for all namespaces may do what it does."""
     _wait_for_admission(kubectl)
-    return real_cluster.kubeconfig
+    return real_kubeconfig
 
 
 @pytest.fixture

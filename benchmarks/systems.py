@@ -89,7 +89,7 @@ def upstream_crds() -> list[Manifest]:
         for folder in folders
         for file in sorted(folder.glob("*.yaml"))
         for manifest in yaml.safe_load_all(file.read_text())
-        if isinstance(manifest, dict) and manifest["kind"] == "CustomResourceDefinition"
+        if isinstance(manifest, dict) and manifest.get("kind") == CRD.kind
     ]
 
 

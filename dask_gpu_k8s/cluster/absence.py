@@ -50,7 +50,7 @@ async def why_unseen(kube: KubeClient, namespace: str, where: str, seconds: floa
     for pod in list(serving(pods or (), namespace))[:1]:
         container = pod["spec"]["containers"][0]["name"]
         log = _complaints(await last_lines(kube, pod, container, LOG_LINES, ended=False))
-    return OperatorNotFound(f"{text}\n{log}" if log else text, where=where, cure=cure)
+    return OperatorNotFound(f"{text}; its log says: {log}" if log else text, where=where, cure=cure)
 
 
 async def _operators(kube: KubeClient, namespace: str) -> list[Manifest] | None:
@@ -93,7 +93,7 @@ def judge_operators(pods: Sequence[Manifest] | None, namespace: str) -> tuple[st
         return text, "Whoever installed it has to mend that."
     return (
         f"the operator in {_names(here)} runs and serves {namespace!r}, but may be hindered",
-        "Its log says by what. If that is a right that it lacks, its manifests have to be applied again.",
+        "If it lacks a right, its manifests have to be applied again.",
     )
 
 
@@ -121,4 +121,4 @@ def _names(pods: Sequence[Manifest]) -> str:
 def _complaints(log: str) -> str:
     """Pick from the end of an operator's log what may be the reason: lines about rights, else the last."""
     lines = log.splitlines()
-    return "\n".join([line for line in lines if "forbidden" in line][-3:] or lines[-3:])
+    return "; ".join([line for line in lines if "forbidden" in line][-2:] or lines[-2:])

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
@@ -27,7 +27,9 @@ from dask_gpu_k8s.kube.reflector import Reflector
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 1000
-"""Ends, of so many Pods; older ones are forgotten."""
+"""Of so many Pods the last end is remembered; older ones are forgotten."""
+_LATELY = 20
+"""Ends that can be told without the name of their worker."""
 
 LOG_SECONDS = 2.0
 """How long reading a last line may take; the end is told without it then."""
@@ -69,6 +71,7 @@ class WorkerEnds:
         )
         self._pods.store.trim = _trim
         self._ends: OrderedDict[str, End] = OrderedDict()
+        self._troubles: deque[End] = deque(maxlen=_LATELY)
         self._addresses: OrderedDict[str, str] = OrderedDict()
         self._changed = asyncio.Event()
         self._reading = asyncio.Semaphore(_AT_ONCE)
@@ -129,6 +132,8 @@ class WorkerEnds:
         if self._ends.get(end.pod) == end:
             return
         _remember(self._ends, end.pod, end)
+        if end.is_trouble:
+            self._troubles.append(end)
         level = logging.WARNING if end.is_trouble else logging.INFO
         logger.log(level, "%s: a worker has ended: %s", self._where, end)
         self._changed.set()
@@ -169,8 +174,8 @@ class WorkerEnds:
         return self._ends.get(pod) or await self._process_end(pod)
 
     def troubles(self) -> list[End]:
-        """Return the ends that nobody asked for, of each Pod the last, the latest first."""
-        return [end for end in reversed(self._ends.values()) if end.is_trouble]
+        """Return the ends that nobody asked for, the latest first; none from before we came."""
+        return list(reversed(self._troubles))
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + NEWS_SECONDS

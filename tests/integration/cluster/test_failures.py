@@ -83,6 +83,10 @@ def test_no_custom_resources_then_no_operator(bare, monkeypatch):
     ("command", "why"),
     [
         ([*OPERATOR_COMMAND, "-n", "elsewhere"], "serves other namespaces only: elsewhere"),
+        (
+            ["python", "-c", "import time; print('patch is forbidden', flush=True); time.sleep(60)"],
+            r"runs and serves 'default', but may be hindered; its log says: patch is forbidden\.",
+        ),
         (["no-such-program"], r"is not ready \(StartError\): container operator cannot be started"),
     ],
 )

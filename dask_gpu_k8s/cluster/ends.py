@@ -62,14 +62,10 @@ class WorkerEnds:
         self._namespace = namespace
         self._where = f"DaskCluster {namespace}/{cluster}"
         self._labels = {**labels.of_cluster(cluster), labels.COMPONENT: labels.WORKER}
-        self._pods = Reflector(
-            kube,
-            POD,
-            namespace=namespace,
-            labels=self._labels,
-            on_change=self._see,
-        )
+        self._pods = Reflector(kube, POD, namespace=namespace, labels=self._labels, on_change=self._see)
         self._pods.store.trim = _trim
+        # By the name of their Pod: the last end as Kubernetes says it, and as it was told.
+        self._seen: OrderedDict[str, End] = OrderedDict()
         self._ends: OrderedDict[str, End] = OrderedDict()
         self._troubles: deque[End] = deque(maxlen=_LATELY)
         self._addresses: OrderedDict[str, str] = OrderedDict()
@@ -115,8 +111,9 @@ class WorkerEnds:
         end = find_end(pod, container)
         if new is None and end is None:
             end = End(name, pod["spec"].get("nodeName") or "", DELETED, "it is gone", is_of_pod=True)
-        if end is None or _is_told(self._ends.get(name), end):
+        if end is None or _is_told(self._seen.get(name), end):
             return
+        _remember(self._seen, name, end)
         if self._pods.synced.is_set():
             self._spawn(self._tell(pod, container, end))
         else:
@@ -150,8 +147,9 @@ class WorkerEnds:
 
     def worker_left(self, name: str, address: str) -> None:
         """Take note that a worker has left the scheduler: its process may have ended without its Pod."""
-        if len(self._tasks) <= _MANY:
-            self._spawn(self._look_into(self._pod_of(name, address)))
+        pod = self._pod_of(name, address)
+        if pod and len(self._tasks) <= _MANY:
+            self._spawn(self._look_into(pod))
 
     async def _look_into(self, pod: str) -> None:
         before = self._ends.get(pod)
@@ -170,6 +168,8 @@ class WorkerEnds:
             Of the worker.
         """
         pod = self._pod_of(name, address)
+        if not pod:
+            return None
         await self._until(lambda: pod in self._ends)
         return self._ends.get(pod) or await self._process_end(pod)
 
@@ -204,7 +204,7 @@ class WorkerEnds:
         """Return the name of a worker's Pod; empty if none is known."""
         host = address.rpartition("://")[2].rpartition(":")[0].strip("[]")
         for name in (worker, re.sub(r"-\d+$", "", worker), self._addresses.get(host, "")):
-            if name in self._ends or self._pods.store.get(self._namespace, name) is not None:
+            if name in self._seen or self._pods.store.get(self._namespace, name) is not None:
                 return name
         return ""
 

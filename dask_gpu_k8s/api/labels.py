@@ -62,6 +62,11 @@ def of_workers(cluster: str, group: str) -> dict[str, str]:
     return {CLUSTER_NAME: cluster, WORKERGROUP_NAME: group, COMPONENT: WORKER}
 
 
+def of_all_workers(cluster: str) -> dict[str, str]:
+    """Labels of the worker Pods of all groups of a cluster."""
+    return {CLUSTER_NAME: cluster, COMPONENT: WORKER}
+
+
 def of_job_runner(cluster: str) -> dict[str, str]:
     """Labels of a DaskJob's runner Pod."""
     return {CLUSTER_NAME: cluster, COMPONENT: JOB_RUNNER}

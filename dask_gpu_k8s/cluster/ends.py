@@ -21,7 +21,6 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.cluster.facts import dask_container
 from dask_gpu_k8s.cluster.logs import last_lines
 from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.errors import Forbidden, KubeError
 from dask_gpu_k8s.kube.reflector import Reflector
 
 logger = logging.getLogger(__name__)
@@ -61,8 +60,9 @@ class WorkerEnds:
         self._kube = kube
         self._namespace = namespace
         self._where = f"DaskCluster {namespace}/{cluster}"
-        self._labels = {**labels.of_cluster(cluster), labels.COMPONENT: labels.WORKER}
-        self._pods = Reflector(kube, POD, namespace=namespace, labels=self._labels, on_change=self._see)
+        self._pods = Reflector(
+            kube, POD, namespace=namespace, labels=labels.of_all_workers(cluster), on_change=self._see
+        )
         self._pods.store.trim = _trim
         # By the name of their Pod: the last end as Kubernetes says it, and as it was told.
         self._seen: OrderedDict[str, End] = OrderedDict()
@@ -74,7 +74,7 @@ class WorkerEnds:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> WorkerEnds:
-        self._spawn(self._follow())
+        self._spawn(self._pods.run())
         return self
 
     async def __aexit__(
@@ -89,16 +89,6 @@ class WorkerEnds:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _follow(self) -> None:
-        try:
-            await self._kube.list(POD, self._namespace, labels=self._labels, limit=1)
-        except Forbidden as error:
-            logger.warning("%s: why workers end cannot be told: %s", self._where, error.message)
-            return
-        except KubeError:
-            pass  # The reflector tries again.
-        await self._pods.run()
 
     def _see(self, old: Manifest | None, new: Manifest | None) -> None:
         pod = new or old

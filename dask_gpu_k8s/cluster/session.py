@@ -212,12 +212,14 @@ class Session:
 
     async def explain_killed(self, error: BaseException) -> None:
         """Add to each KilledWorker behind an exception how its workers ended."""
-        for killed in killed_workers(error):
-            if self._ends is not None:
-                worker = killed.last_worker
-                last = await self._ends.of_worker(str(worker.name), worker.address)
-                if note := make_note(last, self._ends.troubles()):
-                    add_note(killed, note)
+        if self._ends is None:
+            return
+        found = list(killed_workers(error))
+        workers = [killed.last_worker for killed in found]
+        ends = [self._ends.of_worker(str(worker.name), worker.address) for worker in workers]
+        for killed, last in zip(found, await asyncio.gather(*ends), strict=True):
+            if note := make_note(last, self._ends.troubles()):
+                add_note(killed, note)
 
     @property
     def manifest(self) -> Manifest:

@@ -16,7 +16,7 @@ from dask_gpu_k8s.api import resources
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.errors import method_not_allowed
-from dask_gpu_k8s.local.machinery import binding, crd, scale, seeds
+from dask_gpu_k8s.local.machinery import binding, crd, eviction, scale, seeds
 from dask_gpu_k8s.local.machinery.builtin import builtin_kinds
 from dask_gpu_k8s.local.machinery.crd_schema import has_rules
 from dask_gpu_k8s.local.machinery.decoding import decode, detached
@@ -187,6 +187,13 @@ class Api:
         kind = self.registry.kind(resources.POD)
         old = self.reads.stored(kind, namespace, name)
         self._writes.finish(kind, old, binding.bound(kind, old, node, self.now()))
+
+    def evict(self, namespace: str | None, name: str, options: DeleteOptions) -> None:
+        """Delete a Pod, which says until its end that it was evicted."""
+        kind = self.registry.kind(resources.POD)
+        old = self.reads.stored(kind, namespace, name)
+        self._writes.finish(kind, old, eviction.evicted(old, self.now()))
+        self.remove(resources.POD, namespace, name, options)
 
     def delete(
         self,

@@ -140,8 +140,7 @@ class Objects:
             self._api.bind(target.namespace, name, binding.node_of(sent))
         else:
             asked = sent.get("deleteOptions") if isinstance(sent, dict) else None
-            options = delete_options(request.query, asked)
-            self._api.remove(kind.resource, target.namespace, name, options)
+            self._api.evict(target.namespace, name, delete_options(request.query, asked))
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
     def _replace(

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.api.resources import CONFIGMAP, NODE, POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
@@ -285,12 +286,18 @@ async def test_a_bound_pod_waits_for_its_node(embedded: Embedded) -> None:
     assert (await kube.list(POD))["items"] == []
 
 
-async def test_an_eviction_is_a_deletion(embedded: Embedded) -> None:
+async def test_an_eviction_is_a_deletion_that_says_so(embedded: Embedded) -> None:
     kube = embedded.kube
-    await kube.create(POD, pod("a"))
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}}
-    await kube.request("POST", POD, name="a", sub="eviction", body=body)
-    assert (await kube.list(POD))["items"] == []
+    for name in ("a", "b"):
+        await kube.create(POD, pod(name))
+    embedded.api.bind("default", "b", "n")
+    for name in ("a", "b"):
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+        await kube.request("POST", POD, name=name, sub="eviction", body=body)
+    (left,) = (await kube.list(POD))["items"]
+    assert left["metadata"]["name"] == "b"
+    assert left["metadata"]["deletionTimestamp"]
+    assert find(left["status"]["conditions"], "DisruptionTarget")["reason"] == "EvictionByEvictionAPI"
 
 
 async def test_a_body_that_is_too_large(embedded: Embedded) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -136,12 +137,25 @@ def test_a_process_that_is_killed_beneath_its_nanny(settings, caplog, command):
     assert "was killed by signal 9" in told
 
 
-def test_a_pod_that_somebody_deletes_is_said_to_be_deleted(settings, kubernetes, caplog):
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("delete", "Deleted: somebody has deleted it"),
+        ("evict", "EvictionByEvictionAPI: Eviction API: evicting"),
+    ],
+)
+def test_a_pod_that_somebody_takes_away_says_so(settings, kubernetes, caplog, how, reason):
     caplog.set_level("INFO", logger="dask_gpu_k8s.cluster.ends")
     with KubeCluster(n_workers=1, **settings) as cluster, Client(cluster) as client:
         client.wait_for_workers(1, timeout=60)
         (name,) = client.run(lambda dask_worker: dask_worker.name).values()
-        kubernetes.kubectl("delete", "pod", name, "--timeout=60s")
+        if how == "evict":
+            path = f"/api/v1/namespaces/{kubernetes.namespace}/pods/{name}/eviction"
+            eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+            kubernetes.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+            kubernetes.kubectl("wait", "--for=delete", f"pod/{name}", "--timeout=60s")
+        else:
+            kubernetes.kubectl("delete", "pod", name, "--timeout=60s")
         client.wait_for_workers(1, timeout=60)
     assert f"a worker has ended: Pod {name} on node" in caplog.text
-    assert "Deleted: somebody has deleted it" in caplog.text
+    assert reason in caplog.text

@@ -15,7 +15,8 @@ import aiohttp
 from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import Unreachable
-from dask_gpu_k8s.kube.portforward.ends import PIECE, ForwardFailed, leave
+from dask_gpu_k8s.kube.portforward.ends import ForwardFailed, leave
+from dask_gpu_k8s.kube.portforward.local import LocalEnd
 from dask_gpu_k8s.kube.websocket import PORT_FORWARD_PROTOCOL, Failure, PortForwardClient, ProtocolError
 
 QUIET_SECONDS = 1.0
@@ -27,8 +28,7 @@ async def carry_alone(
     pod: str,
     namespace: str,
     port: int,
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
+    end: LocalEnd,
 ) -> None:
     """Carry one connection until either side has ended it.
 
@@ -41,8 +41,8 @@ async def carry_alone(
         The Pod.
     port : int
         Its port.
-    reader, writer
-        The local connection; left open.
+    end : LocalEnd
+        Left open.
 
     Raises
     ------
@@ -56,7 +56,7 @@ async def carry_alone(
     )
     in_order = False
     try:
-        await _Relay(socket, reader, writer).run()
+        await _Relay(socket, end).run()
         in_order = True
     finally:
         await leave(socket, in_order=in_order)
@@ -68,12 +68,10 @@ class _Relay:
     def __init__(
         self,
         socket: aiohttp.ClientWebSocketResponse[bool],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        end: LocalEnd,
     ) -> None:
         self._socket = socket
-        self._reader = reader
-        self._writer = writer
+        self._end = end
         self._protocol = PortForwardClient()
         self._waiting_since = float("inf")
 
@@ -94,7 +92,7 @@ class _Relay:
 
     async def _upload(self) -> None:
         """Carry local bytes to the Pod until the local end of input."""
-        while data := await self._reader.read(PIECE):
+        while data := await self._end.read():
             try:
                 await self._socket.send_bytes(self._protocol.data(0, data))
             except (ConnectionError, aiohttp.ClientError):
@@ -121,8 +119,8 @@ class _Relay:
         if isinstance(event, Failure):
             raise ForwardFailed(event.message.strip())
         if event is not None:
-            self._writer.write(event.payload)
-            await self._writer.drain()
+            self._end.write(event.payload)
+            await self._end.drain()
 
     async def _wait_for_quiet(self, download: asyncio.Task[None]) -> None:
         """Return when the Pod has ended the connection or has been silent for a second."""

@@ -1,11 +1,9 @@
-"""How either end of a connection is left."""
+"""How the far end of a connection is left."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import struct
 
 import aiohttp
 
@@ -13,24 +11,12 @@ from dask_gpu_k8s.kube.errors import KubeError
 from dask_gpu_k8s.kube.sockets import hang_up
 from dask_gpu_k8s.kube.within import within
 
-PIECE = 1 << 16
-"""Bytes read at once from the local end."""
-
 GOODBYE_SECONDS = 1.0
 """How long the goodbye of a WebSocket may take."""
 
 
 class ForwardFailed(KubeError):
     """The Pod's port did not accept the connection, or broke it."""
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    """Break a local connection off, so that the other end sees an error and not an end."""
-    peer: socket.socket | None = writer.get_extra_info("socket")
-    if peer is not None:
-        with contextlib.suppress(OSError):
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 async def leave(websocket: aiohttp.ClientWebSocketResponse[bool], *, in_order: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
 import time
@@ -13,7 +12,7 @@ from types import TracebackType
 from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import KubeError
-from dask_gpu_k8s.kube.portforward.ends import reset
+from dask_gpu_k8s.kube.portforward.local import LocalEnd
 from dask_gpu_k8s.kube.portforward.tunnels import PodIdentity, Tunnels
 
 logger = logging.getLogger(__name__)
@@ -111,9 +110,7 @@ def _always(pod: PodIdentity) -> Callable[[], Awaitable[PodIdentity]]:
 class _Listener:
     """One local port."""
 
-    def __init__(
-        self, carry: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], where: str
-    ) -> None:
+    def __init__(self, carry: Callable[[LocalEnd], Awaitable[None]], where: str) -> None:
         self._carry = carry
         self._where = where
         self._server: asyncio.Server | None = None
@@ -123,7 +120,8 @@ class _Listener:
         self._complaint = ""
 
     async def start(self, port: int) -> int:
-        self._server = await asyncio.start_server(self._accept, LOCALHOST, port)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: LocalEnd(self._accept), LOCALHOST, port)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
@@ -136,33 +134,31 @@ class _Listener:
         await asyncio.gather(*connections, return_exceptions=True)
         await self._server.wait_closed()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
+    def _accept(self, end: LocalEnd) -> None:
+        task = asyncio.create_task(self._serve(end))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, end: LocalEnd) -> None:
         started = time.monotonic()
         try:
             if started < self._not_before:
                 # Dask's clients try again ten times a second.
                 await asyncio.sleep(self._not_before - started)
-            await self._carry(reader, writer)
+            await self._carry(end)
             self._backoff.reset()
             self._complaint = ""
         except ConnectionError:
             # The local side went away, which is its right; or the log says already why there is no way.
-            reset(writer)
+            end.reset()
         except Exception as error:
-            reset(writer)
+            end.reset()
             self._complain(error, time.monotonic() - started)
         except asyncio.CancelledError:
-            reset(writer)
+            end.reset()
             raise
         finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            await end.close()
 
     def _complain(self, error: Exception, seconds: float) -> None:
         if seconds > LASTING_SECONDS:

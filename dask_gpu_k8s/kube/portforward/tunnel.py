@@ -10,7 +10,8 @@ from collections.abc import Callable
 import aiohttp
 
 from dask_gpu_k8s.kube.errors import KubeError, Unreachable
-from dask_gpu_k8s.kube.portforward.ends import PIECE, ForwardFailed, leave
+from dask_gpu_k8s.kube.portforward.ends import ForwardFailed, leave
+from dask_gpu_k8s.kube.portforward.local import LocalEnd
 from dask_gpu_k8s.kube.sockets import hang_up
 from dask_gpu_k8s.kube.spdy.client import TunnelClient
 from dask_gpu_k8s.kube.spdy.events import ClientEvent, Data, Ended, Failed, GoneAway, Pong
@@ -24,10 +25,10 @@ LEFT_OVER = 1 << 20
 
 
 class _Connection:
-    """Where the bytes of a connection go, and its end."""
+    """A local end, and how the connection ends."""
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self.writer = writer
+    def __init__(self, local: LocalEnd) -> None:
+        self.local = local
         self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def finish(self, error: BaseException | None = None) -> None:
@@ -125,7 +126,7 @@ class Tunnel:
                 task.cancel()
             await leave(self._socket, in_order=not self._connections)
 
-    async def carry(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def carry(self, port: int, local: LocalEnd) -> None:
         """Carry a connection to a port of the Pod until either side has ended it.
 
         Reading pauses on either side for as long as the other does not take what was read.
@@ -138,8 +139,8 @@ class Tunnel:
             If the local side broke.
         """
         number = self._client.open(port)
-        connection = self._connections[number] = self._current = _Connection(writer)
-        upload = asyncio.create_task(self._upload(number, reader))
+        connection = self._connections[number] = self._current = _Connection(local)
+        upload = asyncio.create_task(self._upload(number, local))
         try:
             await asyncio.wait({upload, connection.end}, return_when=asyncio.FIRST_COMPLETED)
             if not connection.end.done():
@@ -158,10 +159,10 @@ class Tunnel:
             upload.cancel()
             del self._connections[number]
 
-    async def _upload(self, number: int, reader: asyncio.StreamReader) -> None:
+    async def _upload(self, number: int, local: LocalEnd) -> None:
         """Carry local bytes to the Pod until the local end of input."""
         await self._send()
-        while data := await reader.read(PIECE):
+        while data := await local.read():
             self._client.data(number, data)
             await self._send()
 
@@ -200,13 +201,13 @@ class Tunnel:
                     self._take(event)
             except ProtocolError as error:
                 raise ForwardFailed(f"The API server broke the protocol: {error}") from error
-            if self._current is not None:
+            if self._current is not None and self._current.local.is_full:
                 await self._drained(self._current)
 
     async def _drained(self, connection: _Connection) -> None:
         """Wait until the local end has taken what was read: it holds the Pod back, and nobody else."""
         try:
-            await connection.writer.drain()
+            await connection.local.drain()
         except ConnectionError as error:
             connection.finish(error)
 
@@ -228,8 +229,8 @@ class Tunnel:
     def _deliver(self, connection: _Connection | None, payload: bytes) -> None:
         if connection is None:
             return
-        connection.writer.write(payload)
+        connection.local.write(payload)
         if connection is not self._current:
             self._is_noisy = True
-            if connection.writer.transport.get_write_buffer_size() > LEFT_OVER:
+            if connection.local.unsent > LEFT_OVER:
                 connection.finish(ConnectionAbortedError("It was ended on this side, and read no more."))

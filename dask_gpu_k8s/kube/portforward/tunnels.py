@@ -15,6 +15,7 @@ from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import ApiError, BadRequest, Forbidden, KubeError, NoSuchProtocol
 from dask_gpu_k8s.kube.portforward import upkeep
 from dask_gpu_k8s.kube.portforward.channel import carry_alone
+from dask_gpu_k8s.kube.portforward.local import LocalEnd
 from dask_gpu_k8s.kube.portforward.tunnel import Tunnel
 from dask_gpu_k8s.kube.spdy.events import TUNNEL_PROTOCOL
 from dask_gpu_k8s.kube.within import within
@@ -83,7 +84,7 @@ class Tunnels:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def carry(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def carry(self, port: int, end: LocalEnd) -> None:
         """Carry a connection to a port of the Pod; one that finds no way to it is held for a while.
 
         Raises
@@ -96,10 +97,10 @@ class Tunnels:
         tunnel = self._take() or await self._take_next()
         try:
             if tunnel is not None:
-                await tunnel.carry(port, reader, writer)
+                await tunnel.carry(port, end)
             else:
                 pod = await self._identify()
-                await carry_alone(self._kube, pod.name, self._namespace, port, reader, writer)
+                await carry_alone(self._kube, pod.name, self._namespace, port, end)
         except KubeError:
             self._forget_pod()
             raise
@@ -159,7 +160,7 @@ class Tunnels:
         for tunnel in upkeep.to_ask(self._tunnels, now):
             tunnel.ask()
         ready = upkeep.ready(self._tunnels, now)
-        for tunnel in ready[2 * self._spares + self._waiting :]:
+        for tunnel in [each for each in ready if each.is_idle][2 * self._spares + self._waiting :]:
             tunnel.drop()
         if self._speaks_tunnels and now >= self._not_before:
             self._dial(len(ready), now)

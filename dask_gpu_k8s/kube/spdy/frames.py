@@ -143,43 +143,58 @@ def _encode_data(frame: DataFrame) -> bytes:
 
 
 class FrameDecoder:
-    """Finds the frames in the bytes of one direction of one tunnel, however these were cut."""
+    """Finds the frames in the bytes of one direction of one tunnel, however these were cut.
+
+    Data is given as it comes: a frame of it that was cut becomes several.
+    """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
         self._headers = HeaderDecompressor()
+        self._rest = b""
+        self._stream = 0
+        self._fin = False
+        self._left = 0
 
     def receive(self, data: bytes) -> Iterator[Frame]:
-        """Take bytes, and give the frames that are complete now; the iterator must be exhausted.
+        """Take bytes, and give what is complete now; the iterator must be exhausted.
 
         Raises
         ------
         ProtocolError
             At the frame that makes no sense, after those before it. Nothing can be read from then on.
         """
-        self._buffer += data
-        return self._frames()
-
-    def _frames(self) -> Iterator[Frame]:
-        while len(self._buffer) >= _HEAD.size:
-            first, second = _HEAD.unpack_from(self._buffer)
+        position = 0
+        data, self._rest = (self._rest + data if self._rest else data), b""
+        while position < len(data):
+            if self._left:
+                piece = data[position : position + self._left]
+                position += len(piece)
+                self._left -= len(piece)
+                yield DataFrame(self._stream, piece, self._fin and not self._left)
+                continue
+            head = data[position : position + _HEAD.size]
+            if len(head) < _HEAD.size:
+                break
+            first, second = _HEAD.unpack(head)
             flags, length = second >> 24, second & LARGEST_PAYLOAD
             _check_head(first, flags, length)
-            end = _HEAD.size + length
-            if len(self._buffer) < end:
-                return
-            with memoryview(self._buffer) as view:
-                rest = bytes(view[_HEAD.size : end])
-            del self._buffer[:end]
-            frame = self._read(first, flags, rest)
-            if frame is not None:
-                yield frame
+            start = position + _HEAD.size
+            if first & _CONTROL:
+                if start + length > len(data):
+                    break
+                position = start + length
+                frame = self._read(first, flags, data[start:position])
+                if frame is not None:
+                    yield frame
+            else:
+                position = start
+                self._stream, self._fin, self._left = first, bool(flags & _FIN), length
+                if not length:
+                    yield DataFrame(first, b"", self._fin)
+        self._rest = data[position:]
 
     def _read(self, first: int, flags: int, rest: bytes) -> Frame | None:
-        fin = bool(flags & _FIN)
-        if not first & _CONTROL:
-            return DataFrame(first, rest, fin)
-        kind = first & 0xFFFF
+        kind, fin = first & 0xFFFF, bool(flags & _FIN)
         number, status = int.from_bytes(rest[:4], "big"), int.from_bytes(rest[4:8], "big")
         if kind == _PING:
             return Ping(_nonzero(number))

@@ -44,6 +44,8 @@ class Wire:
         self._port = 0
         self._server: asyncio.Server | None = None
         self._pipes: set[_Pipe] = set()
+        self._flows = asyncio.Event()
+        self._flows.set()
 
     def __enter__(self) -> Wire:
         (cluster,) = (each["cluster"] for each in self._config["clusters"])
@@ -80,8 +82,20 @@ class Wire:
         """Swallow all that comes on the connections there are, without a word; new ones are passed on."""
         self._run(self._forget())
 
+    def pause(self) -> None:
+        """Hold back all that comes, and new connections, until `resume`; nothing is lost."""
+        self._loop.call_soon_threadsafe(self._flows.clear)
+
+    def resume(self) -> None:
+        """Pass on what was held back."""
+        self._loop.call_soon_threadsafe(self._flows.set)
+
     def _run(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def flows(self) -> None:
+        """Wait until something may be passed on."""
+        await self._flows.wait()
 
     async def _connect(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
@@ -109,6 +123,7 @@ class Wire:
         self._pipes.add(pipe)
         try:
             with contextlib.suppress(OSError, asyncio.CancelledError):
+                await self._flows.wait()
                 await pipe.carry(reader, writer, *self._target)
         finally:
             self._pipes.discard(pipe)
@@ -147,6 +162,7 @@ class _Pipe:
         while data := await reader.read(1 << 16):
             if self.is_forgotten:
                 continue
+            await self._wire.flows()
             setattr(self._wire, way, getattr(self._wire, way) + len(data))
             writer.write(data)
             await writer.drain()

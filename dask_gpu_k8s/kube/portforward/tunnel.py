@@ -198,7 +198,10 @@ class Tunnel:
             self.heard, self.asked = time.monotonic(), None
             try:
                 for event in self._client.receive(message.data):
-                    self._take(event)
+                    if isinstance(event, Data):
+                        self._deliver(*event)
+                    else:
+                        self._take(event)
             except ProtocolError as error:
                 raise ForwardFailed(f"The API server broke the protocol: {error}") from error
             if self._current is not None and self._current.local.is_full:
@@ -213,8 +216,6 @@ class Tunnel:
 
     def _take(self, event: ClientEvent) -> None:
         match event:
-            case Data(number, payload):
-                self._deliver(self._connections.get(number), payload)
             case Ended(number) if number in self._connections:
                 self._connections[number].finish()
             case Failed(number, message) if number in self._connections:
@@ -226,7 +227,8 @@ class Tunnel:
             case GoneAway():
                 raise Unreachable("The API server has ended the tunnel.")
 
-    def _deliver(self, connection: _Connection | None, payload: bytes) -> None:
+    def _deliver(self, number: int, payload: bytes) -> None:
+        connection = self._connections.get(number)
         if connection is None:
             return
         connection.local.write(payload)

@@ -103,7 +103,19 @@ class TunnelClient:
             Where it makes no sense, after what made sense before. It has to end the tunnel.
         """
         for frame in self._decoder.receive(message):
-            yield from self._take(frame)
+            if type(frame) is DataFrame:
+                stream, payload, fin = frame
+                connection = self._by_data.get(stream)
+                if connection is None:
+                    yield from self._take_text(stream, payload, fin)
+                elif not connection.data_ended:
+                    if payload:
+                        yield Data(stream, payload)
+                    if fin:
+                        connection.data_ended = True
+                        yield from self._end(connection)
+            else:
+                yield from self._take(frame)
 
     def _send(self, frame: Frame) -> None:
         self._outgoing.append(self._encoder.encode(frame))
@@ -114,10 +126,6 @@ class TunnelClient:
 
     def _take(self, frame: Frame) -> Iterator[ClientEvent]:
         match frame:
-            case DataFrame(stream) if stream in self._by_data:
-                yield from self._take_data(self._by_data[stream], frame)
-            case DataFrame(stream) if stream in self._by_error:
-                yield from self._take_text(self._by_error[stream], frame)
             case RstStream(stream, status):
                 connection = self._by_data.get(stream) or self._by_error.get(stream)
                 if connection:
@@ -129,18 +137,12 @@ class TunnelClient:
             case GoAway():
                 yield GoneAway()
 
-    def _take_data(self, connection: _Connection, frame: DataFrame) -> Iterator[ClientEvent]:
-        if connection.data_ended:
+    def _take_text(self, stream: int, payload: bytes, fin: bool) -> Iterator[ClientEvent]:
+        connection = self._by_error.get(stream)
+        if connection is None:
             return
-        if frame.payload:
-            yield Data(connection.number, frame.payload)
-        if frame.fin:
-            connection.data_ended = True
-            yield from self._end(connection)
-
-    def _take_text(self, connection: _Connection, frame: DataFrame) -> Iterator[ClientEvent]:
-        connection.message = (connection.message + frame.payload)[:LONGEST_MESSAGE]
-        if not frame.fin:
+        connection.message = (connection.message + payload)[:LONGEST_MESSAGE]
+        if not fin:
             return
         if connection.message:
             yield self._fail(connection, "")

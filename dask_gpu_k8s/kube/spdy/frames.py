@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from dask_gpu_k8s.kube.spdy.headers import HeaderCompressor, HeaderDecompressor
 from dask_gpu_k8s.kube.websocket import ProtocolError
@@ -63,9 +63,8 @@ class GoAway:
     status: int = 0
 
 
-@dataclass(frozen=True)
-class DataFrame:
-    """Bytes of a stream; with `fin`, the last ones."""
+class DataFrame(NamedTuple):
+    """Bytes of a stream; with `fin`, the last ones. A tuple, as `events.Data` is."""
 
     stream: int
     payload: bytes
@@ -163,24 +162,24 @@ class FrameDecoder:
         ProtocolError
             At the frame that makes no sense, after those before it. Nothing can be read from then on.
         """
-        position = 0
-        data, self._rest = (self._rest + data if self._rest else data), b""
-        while position < len(data):
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        position, size = 0, len(data)
+        while position < size:
             if self._left:
                 piece = data[position : position + self._left]
                 position += len(piece)
                 self._left -= len(piece)
                 yield DataFrame(self._stream, piece, self._fin and not self._left)
                 continue
-            head = data[position : position + _HEAD.size]
-            if len(head) < _HEAD.size:
+            start = position + _HEAD.size
+            if start > size:
                 break
-            first, second = _HEAD.unpack(head)
+            first, second = _HEAD.unpack_from(data, position)
             flags, length = second >> 24, second & LARGEST_PAYLOAD
             _check_head(first, flags, length)
-            start = position + _HEAD.size
             if first & _CONTROL:
-                if start + length > len(data):
+                if start + length > size:
                     break
                 position = start + length
                 frame = self._read(first, flags, data[start:position])

@@ -146,6 +146,17 @@ def test_row_3_the_schedulers_pod_is_restarted(kubernetes, cluster, client, reco
     record_property("note", f"row 3 on {kubernetes.kind}: after a new scheduler, {seconds:.2f} s")
 
 
+def test_row_3_a_short_outage_loses_nothing(wire, client):
+    """Nobody says anything for longer than a tunnel is given to answer; then everything is as it was."""
+    kept, computing = client.submit(sum, [1, 2]), client.submit(time.sleep, 5)
+    assert kept.result(timeout=60) == 3
+    wire.pause()
+    time.sleep(10)
+    wire.resume()
+    assert computing.result(timeout=PROMISE) is None
+    assert client.submit(sum, [kept, 4]).result(timeout=PROMISE) == 7
+
+
 def test_row_3_a_client_waits_longer_than_dask_would_let_it(wire, cluster):
     """As for a scheduler that is away for minutes: Dask's 30 s are 2 s here, and the minutes are 8 s."""
     with dask.config.set({"distributed.comm.timeouts.connect": "2s"}):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("run", "operators", "clients")
+ALL = ("run", "operators", "clients", "forwarding")
 
 
 def main() -> int:

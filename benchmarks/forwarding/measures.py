@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import statistics
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from benchmarks.forwarding.far_end import ECHO, SINK, SOURCE
 from benchmarks.forwarding.systems import Forwarder
@@ -16,7 +16,7 @@ SIZE = 128 << 20
 KILOBYTE = bytes(1024)
 
 
-@contextmanager
+@contextlib.contextmanager
 def connected(forwarder: Forwarder, port: int) -> Iterator[socket.socket]:
     """Connect to a port of the far end."""
     with socket.create_connection(("127.0.0.1", forwarder.local[port]), timeout=60) as connection:
@@ -43,16 +43,16 @@ def round_trip(connection: socket.socket) -> float:
 
 
 def download(forwarder: Forwarder) -> dict[str, float]:
-    """Measure MB/s, and seconds of CPU for a GB."""
+    """Measure a download, in seconds and seconds of CPU for a GB."""
     with connected(forwarder, SOURCE) as connection:
         cpu, started = forwarder.cpu(), time.perf_counter()
         connection.sendall(b"%d\n" % SIZE)
         read(connection, SIZE)
-        return _throughput("download", forwarder, cpu, started)
+        return _of_one_gb("a download", forwarder, cpu, started)
 
 
 def upload(forwarder: Forwarder) -> dict[str, float]:
-    """Measure MB/s, and seconds of CPU for a GB."""
+    """Measure an upload, in seconds and seconds of CPU for a GB."""
     piece = bytes(1 << 20)
     with connected(forwarder, SINK) as connection:
         cpu, started = forwarder.cpu(), time.perf_counter()
@@ -60,50 +60,49 @@ def upload(forwarder: Forwarder) -> dict[str, float]:
         for _ in range(SIZE // len(piece)):
             connection.sendall(piece)
         read(connection, 1)
-        return _throughput("upload", forwarder, cpu, started)
+        return _of_one_gb("an upload", forwarder, cpu, started)
 
 
-def _throughput(way: str, forwarder: Forwarder, cpu: float, started: float) -> dict[str, float]:
-    seconds = time.perf_counter() - started
-    return {way: SIZE / 1e6 / seconds, f"CPU, {way}": (forwarder.cpu() - cpu) / (SIZE / 1e9)}
+def _of_one_gb(what: str, forwarder: Forwarder, cpu: float, started: float) -> dict[str, float]:
+    seconds, cpu = time.perf_counter() - started, forwarder.cpu() - cpu
+    return {f"{what.split()[1]} of 1 GB": seconds / SIZE * 1e9, f"CPU of {what} of 1 GB": cpu / SIZE * 1e9}
 
 
 def round_trips(forwarder: Forwarder, count: int = 1000) -> dict[str, float]:
-    """Measure round trips on one connection, in ms."""
+    """Measure round trips on one connection."""
     with connected(forwarder, ECHO) as connection:
-        times = sorted(round_trip(connection) * 1000 for _ in range(count))
-    return {"round trip, p50": times[count // 2], "round trip, p99": times[count * 99 // 100]}
+        times = sorted(round_trip(connection) for _ in range(count))
+    return {
+        "round trip of 1 KB, p50": times[count // 2],
+        "round trip of 1 KB, p99": times[count * 99 // 100],
+    }
 
 
 def new_connections(forwarder: Forwarder, count: int = 100) -> dict[str, float]:
-    """Measure connections that are opened, used once and closed, one after another, in ms."""
+    """Measure connections that are opened, used once and closed, one after another."""
     times = []
     for _ in range(count):
         started = time.perf_counter()
         with connected(forwarder, ECHO) as connection:
             round_trip(connection)
-            times.append((time.perf_counter() - started) * 1000)
-    return {"new connection": statistics.median(times)}
+            times.append(time.perf_counter() - started)
+    return {"new connection and first round trip": statistics.median(times)}
 
 
 def at_once(forwarder: Forwarder, count: int = 20) -> dict[str, float]:
-    """Measure how long connections take that are opened together, in ms."""
-    started = time.perf_counter()
-    connections = [
-        socket.create_connection(("127.0.0.1", forwarder.local[ECHO]), timeout=60) for _ in range(count)
-    ]
-    for connection in connections:
-        connection.sendall(KILOBYTE)
-    for connection in connections:
-        read(connection, len(KILOBYTE))
-    seconds = time.perf_counter() - started
-    for connection in connections:
-        connection.close()
-    return {"20 at once": seconds * 1000}
+    """Measure how long connections take that are opened together, until all have had a round trip."""
+    with contextlib.ExitStack() as stack:
+        started = time.perf_counter()
+        connections = [stack.enter_context(connected(forwarder, ECHO)) for _ in range(count)]
+        for connection in connections:
+            connection.sendall(KILOBYTE)
+        for connection in connections:
+            read(connection, len(KILOBYTE))
+        return {"20 of them at once": time.perf_counter() - started}
 
 
 def beside_a_download(forwarder: Forwarder, count: int = 100) -> dict[str, float]:
-    """Measure round trips while another connection downloads, in ms."""
+    """Measure round trips while another connection downloads."""
     with connected(forwarder, SOURCE) as busy, connected(forwarder, ECHO) as connection:
         round_trip(connection)
         busy.sendall(b"%d\n" % SIZE)
@@ -111,7 +110,7 @@ def beside_a_download(forwarder: Forwarder, count: int = 100) -> dict[str, float
         reader.start()
         times = []
         while reader.is_alive() and len(times) < count:
-            times.append(round_trip(connection) * 1000)
+            times.append(round_trip(connection))
         reader.join()
     return {"round trip beside a download, p50": statistics.median(times)}
 

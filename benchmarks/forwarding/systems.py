@@ -44,7 +44,7 @@ class Forwarder:
 
 
 @contextlib.contextmanager
-def running(system: str, kubeconfig: Path, namespace: str) -> Iterator[Forwarder]:
+def forwarding(system: str, kubeconfig: Path, namespace: str) -> Iterator[Forwarder]:
     """Run a forwarder to the far end."""
     command = _kubectl(namespace) if system == KUBECTL else [sys.executable, "-m", __name__, namespace]
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}

@@ -62,8 +62,8 @@ class Tunnel:
         As in `upkeep.Seen`.
     is_taken : bool
         Whether it is given to a connection.
-    is_dropped : bool
-        Whether it was ended from here.
+    dropped : str
+        Why it was ended from here; empty if it was not.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Tunnel:
         self.born = self.heard = time.monotonic()
         self.asked: float | None = None
         self.is_taken = False
-        self.is_dropped = False
+        self.dropped = ""
         self._socket = socket
         self._peer = socket.get_extra_info("socket")
         self._freed = freed
@@ -92,7 +92,7 @@ class Tunnel:
     @property
     def is_free(self) -> bool:
         """Whether it may be given to the next connection."""
-        return not (self.is_taken or self._pongs or self._is_noisy or self.is_dropped)
+        return not (self.is_taken or self._pongs or self._is_noisy or self.dropped)
 
     def ask(self) -> None:
         """Send a ping; whatever comes next is its answer."""
@@ -100,9 +100,9 @@ class Tunnel:
         self._client.ping()
         self._send_soon()
 
-    def drop(self) -> None:
+    def drop(self, why: str) -> None:
         """End it at once; what is still on it is broken off."""
-        self.is_dropped = True
+        self.dropped = self.dropped or why
         hang_up(self._peer)
 
     async def run(self) -> None:
@@ -153,7 +153,7 @@ class Tunnel:
             self._client.abandon(number)
             if self._current is connection or not self.is_taken:
                 # What the Pod still sends, and what it has not taken, would be in the way of the next.
-                self.drop()
+                self.drop("A connection on it failed.")
             raise
         finally:
             upload.cancel()
@@ -193,8 +193,8 @@ class Tunnel:
         while True:
             message = await self._socket.receive()
             if message.type is not aiohttp.WSMsgType.BINARY:
-                why = message.extra or message.data or "it gave no reason"
-                raise Unreachable(f"The API server has ended a tunnel: {why}")
+                why = message.extra or message.data or "no reason was given"
+                raise Unreachable(self.dropped or f"The way through the API server was cut ({why}).")
             self.heard, self.asked = time.monotonic(), None
             try:
                 for event in self._client.receive(message.data):

@@ -28,7 +28,7 @@ DIAL_SECONDS = 10.0
 HOLD_SECONDS = 30.0
 """How long a local connection is held while there is no way to the Pod: as long as Dask tries to connect."""
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 """How often the tunnels are looked at if nothing happens."""
 
 
@@ -153,15 +153,15 @@ class Tunnels:
     def _look(self, now: float) -> None:
         for tunnel in self._tunnels:
             if self._pod is not None and tunnel.uid != self._pod.uid:
-                tunnel.drop()
+                tunnel.drop(f"Another Pod has its place: {self._pod.name}.")
         for tunnel in upkeep.forgotten(self._tunnels, now):
             self._forget_pod()
-            tunnel.drop()
+            tunnel.drop("Nobody answers any more on what went this way, though a new one works.")
         for tunnel in upkeep.to_ask(self._tunnels, now):
             tunnel.ask()
         ready = upkeep.ready(self._tunnels, now)
         for tunnel in [each for each in ready if each.is_idle][2 * self._spares + self._waiting :]:
-            tunnel.drop()
+            tunnel.drop("There are enough.")
         if self._speaks_tunnels and now >= self._not_before:
             self._dial(len(ready), now)
 
@@ -191,7 +191,7 @@ class Tunnels:
             await tunnel.run()
         except KubeError as error:
             logger.debug("A tunnel into %s is over: %s", self._pod, error)
-            if not tunnel.is_dropped:
+            if not tunnel.dropped:
                 self._forget_pod()
         finally:
             self._tunnels.remove(tunnel)

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
-PING_SECONDS = 3.0
+PING_SECONDS = 2.0
 """After how long without a word a tunnel is pinged."""
 
-PONG_SECONDS = 3.0
+PONG_SECONDS = 2.0
 """After how long without an answer it counts as silent, and is given to nobody."""
 
-PROOF_SECONDS = 3.0
+PROOF_SECONDS = 2.0
 """How long a younger tunnel has to work before silent ones are given up: TCP may just be about to recover."""
 
 

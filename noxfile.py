@@ -20,6 +20,8 @@ nox.options.sessions = ["lint", "tests", "tests-oldest"]
 nox.options.error_on_external_run = True
 
 OLDEST_DASK = ("dask==2025.2.0", "distributed==2025.2.0")  # RAPIDS 25.04 pins it
+# What the GPU image of the page holds, as packages; dask-cuda names the Dask that goes with it.
+RAPIDS = ("dask-cuda[cu13]==26.10.*", "rmm-cu13==26.10.*", "cupy-cuda13x[ctk]>=14")
 # Four at a time, since tests mostly wait for processes to come up and go.
 SIDE_BY_SIDE = ("-n", "4", "--dist", "worksteal", "--durations", "10")
 
@@ -81,6 +83,13 @@ def e2e_versions(session: nox.Session) -> None:
     versions = runpy.run_path(str(ROOT / "tests" / "e2e" / "node" / "versions.py"))
     kinds = f"api-{versions['OLDEST_KUBERNETES']},api-{versions['NEWEST_KUBERNETES']}"
     run_pytest(session, ["--kubernetes", kinds, "--timeout", "600"], what=["tests/integration/api_server"])
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """Run the page with dask-cuda on the GPUs of this machine; fails where there is none."""
+    set_up(session, ".[test,gpu]", *RAPIDS)
+    run_pytest(session, ["--durations", "0"], what=["tests/gpu"])
 
 
 @nox.session

@@ -35,7 +35,8 @@ class LocalKubernetes:
     manifests : iterable of Manifest, optional
         Objects to create at the start, in this order, CustomResourceDefinitions first.
     gpus : int, optional
-        How many ``nvidia.com/gpu`` the node has; by default those that NVML finds.
+        How many ``nvidia.com/gpu`` the node has; by default those that NVML finds and
+        ``CUDA_VISIBLE_DEVICES`` does not hide.
     cpus : int, float or str, optional
         Allocatable ``cpu``, as a quantity; by default what this process may use.
     memory : int or str, optional

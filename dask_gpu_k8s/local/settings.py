@@ -16,7 +16,8 @@ class Settings:
     Attributes
     ----------
     gpus : int or None
-        How many ``nvidia.com/gpu`` the node has; by default those that NVML finds.
+        How many ``nvidia.com/gpu`` the node has; by default those that NVML finds and
+        ``CUDA_VISIBLE_DEVICES`` does not hide.
     cpus : str or None
         Allocatable ``cpu`` as a quantity; by default what this process may use.
     memory : str or None

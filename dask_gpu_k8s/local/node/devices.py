@@ -12,7 +12,10 @@ from dask_gpu_k8s.local.node.resources import gpus_of
 
 
 def find_gpus() -> list[str]:
-    """Return the UUIDs of the GPUs that NVML finds; none where it is not installed or has no driver."""
+    """Return the UUIDs of the GPUs that NVML finds and ``CUDA_VISIBLE_DEVICES`` does not hide from us.
+
+    There are none where NVML is not installed or has no driver.
+    """
     try:
         import pynvml
     except ImportError:
@@ -23,9 +26,35 @@ def find_gpus() -> list[str]:
         return []
     try:
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        return [_text(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+        found = [_text(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
     finally:
         pynvml.nvmlShutdown()
+    return visible(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def visible(found: Sequence[str], said: str | None) -> list[str]:
+    """Choose, as CUDA does, the GPUs that ``CUDA_VISIBLE_DEVICES`` names: the others are somebody else's.
+
+    Parameters
+    ----------
+    found : sequence of str
+        UUIDs, in the order of their indices.
+    said : str or None
+        Indices and beginnings of UUIDs, with commas between; without it, all are visible.
+    """
+    if said is None:
+        return list(found)
+    chosen: list[str] = []
+    for word in map(str.strip, said.split(",")):
+        named = [gpu for index, gpu in enumerate(found) if word == str(index) or _begins(gpu, word)]
+        if len(named) != 1:
+            break  # CUDA, too, ignores what follows a word that means no device
+        chosen += named
+    return chosen
+
+
+def _begins(gpu: str, word: str) -> bool:
+    return word.startswith("GPU-") and gpu.startswith(word)
 
 
 def _text(uuid: str | bytes) -> str:

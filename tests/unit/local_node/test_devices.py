@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dask_gpu_k8s.local.node.devices import Gpus, gpu_variables
+import pytest
+
+from dask_gpu_k8s.local.node.devices import Gpus, gpu_variables, visible
 from tests.unit.local_node.builders import container, make_pod
 
 
@@ -33,3 +35,19 @@ def test_pods_without_gpus_see_none():
     assert Gpus(["0"]).take(asking("a", 0)) == {"c0": []}
     assert gpu_variables([]) == {"CUDA_VISIBLE_DEVICES": "", "NVIDIA_VISIBLE_DEVICES": "void"}
     assert gpu_variables(["GPU-1", "GPU-2"])["CUDA_VISIBLE_DEVICES"] == "GPU-1,GPU-2"
+
+
+@pytest.mark.parametrize(
+    ("said", "seen"),
+    [
+        (None, ["GPU-a0", "GPU-a1", "GPU-b2"]),
+        ("", []),
+        ("2, 0", ["GPU-b2", "GPU-a0"]),
+        ("GPU-b,GPU-a1", ["GPU-b2", "GPU-a1"]),
+        ("GPU-a", []),
+        ("1,-1,0", ["GPU-a1"]),
+        ("NoDevFiles", []),
+    ],
+)
+def test_gpus_that_the_starter_may_not_use_are_not_handed_out(said, seen):
+    assert visible(["GPU-a0", "GPU-a1", "GPU-b2"], said) == seen

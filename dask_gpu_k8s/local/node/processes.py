@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class Process:
     def kill_all(self) -> None:
         """Kill the process and everything that it ever started."""
         self.send(signal.SIGKILL)
-        kill_marked(self.marker)
+        _kill(marked(self.marker))
 
 
 class Processes:
@@ -80,6 +80,7 @@ class Processes:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._running: dict[int, Process] = {}
+        self._reaped = Signal()
         self._loop.add_signal_handler(signal.SIGCHLD, self._reap)
 
     def close(self) -> None:
@@ -140,6 +141,16 @@ class Processes:
         self._running[process.pid] = process
         return process
 
+    async def clear(self, process: Process) -> None:
+        """Kill what a process that has just ended left behind, and wait until the kernel is rid of it.
+
+        What was killed keeps its GPUs, memory and ports for a while, in which its environment is gone.
+        """
+        left: set[int] = set()
+        while left := {*marked(process.marker), *_remaining(process.pid, left)}:
+            _kill(left)
+            await self._reaped.wait()
+
     def _reap(self) -> None:
         """Take note of every child that ended; orphans of containers are children here as well."""
         with contextlib.suppress(ChildProcessError):
@@ -147,6 +158,7 @@ class Processes:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if not pid:
                     return
+                self._reaped.give()
                 if pid in self._running:
                     self._end(pid, os.waitstatus_to_exitcode(status))
 
@@ -158,14 +170,18 @@ class Processes:
             process.ended.set_result(code)
 
 
-def kill_marked(marker: str) -> int:
-    """Kill every process of this user that has `marker` in its environment; return how many there were."""
-    found = 0
-    for pid in marked(marker):
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
-            found += 1
-    return found
+
+
+def _remaining(session: int, known: set[int]) -> Iterator[int]:
+    """Find the processes of a session, and those of the known ones that there still are."""
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        with contextlib.suppress(ProcessLookupError):
+            if pid in known or os.getsid(pid) == session:
+                yield pid
 
 
 def marked(marker: str) -> Iterator[int]:

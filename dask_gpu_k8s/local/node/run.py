@@ -17,6 +17,8 @@ from dask_gpu_k8s.local.node.processes import Process, Processes
 
 _AFTER_HOOK = 2.0
 """Seconds that a container gets after a preStop hook that took all its time."""
+_CLEAR = 10.0
+"""Seconds after which a process that a SIGKILL does not end is given up, as by the watchdog."""
 _DRAIN = 1.0
 """Seconds after which output that something still holds open is given up."""
 
@@ -83,6 +85,7 @@ class ContainerRun:
         self._deadline = float("inf")
         self._stopping: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._processes = processes
         self.process = _start(launch, log, processes)
         self._attending = asyncio.get_running_loop().create_task(self._attend())
         self._spawn(self._accompany())
@@ -114,7 +117,8 @@ class ContainerRun:
         for task in tuple(self._tasks):
             task.cancel()
         # What it started in the background ends with it, as all processes of a container do.
-        self.process.kill_all()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._processes.clear(self.process), _CLEAR)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.log.drained(), _DRAIN)
         self.log.finish()

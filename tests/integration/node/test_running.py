@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import shlex
 import struct
 import subprocess
 import termios
@@ -237,6 +238,32 @@ def _alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_the_next_run_begins_when_nothing_of_the_last_one_is_left(cluster, tmp_path):
+    """What is killed holds memory, GPUs and ports until the kernel has taken it down, here a while."""
+    last = tmp_path / "last"
+    much = """
+        import mmap, os
+
+        memory = mmap.mmap(-1, 2**30)
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+        memory[:: mmap.PAGESIZE] = bytes(len(memory) // mmap.PAGESIZE)
+        os.write(1, b"%d" % os.getpid())
+        os.close(1)
+        os.read(0, 1)
+    """
+    child = shlex.join(python(much))
+    command = f"""
+        if read pid < {last}; then kill -0 $pid && echo there || echo gone; exit 0; fi
+        mkfifo never
+        pid=$({child} <>never 2>/dev/null &)
+        echo $pid > {last}
+        exit 1
+    """
+    cluster.run("bash", "-c", command, restartPolicy="OnFailure")
+    cluster.wait(SUCCEEDED)
+    assert cluster.kubectl("logs", "p").splitlines()[-1] == "gone"
 
 
 def test_exec(cluster):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -110,6 +111,8 @@ class Retire:
         Addresses of other workers of the cluster that are to go.
     ending : frozenset of str
         Addresses of those whose Pods have been deleted, but which are still registered.
+    limit : float
+        Seconds after which data that still moves counts as data that nobody can take.
     """
 
     scheduler: SchedulerAt
@@ -118,6 +121,7 @@ class Retire:
     hurried: frozenset[str] = frozenset()
     leaving: frozenset[str] = frozenset()
     ending: frozenset[str] = frozenset()
+    limit: float = math.inf
 
     def __str__(self) -> str:
         return f"retire {len(self.pods)} workers of {self.scheduler.cluster}"

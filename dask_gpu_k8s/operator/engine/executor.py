@@ -66,6 +66,7 @@ class Retirer(Protocol):
         *,
         leaving: Iterable[str] = (),
         ending: Iterable[str] = (),
+        limit: float,
     ) -> RetireAnswer:
         """Have data moved off workers; see `SchedulerApi.retire`."""
 
@@ -223,7 +224,11 @@ class Executor:
         addresses = [address for pod in action.pods for address in pod.addresses]
         try:
             answer = await self._schedulers.retire(
-                action.scheduler, addresses, leaving=action.leaving, ending=action.ending
+                action.scheduler,
+                addresses,
+                leaving=action.leaving,
+                ending=action.ending,
+                limit=action.limit,
             )
         except SchedulerUnreachable as error:
             return [Outcome(action, "failed", "SchedulerUnreachable", str(error))]

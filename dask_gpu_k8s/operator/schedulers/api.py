@@ -17,6 +17,7 @@ go, they would be begun again elsewhere. So it is said apart who is still at wor
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -57,6 +58,14 @@ class RetireAnswer:
     busy: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class _Move:
+    """A retirement that a scheduler was asked for, and when."""
+
+    task: asyncio.Task[frozenset[str]]
+    begun: float
+
+
 class SchedulerApi:
     """Speaks to the schedulers of all clusters, connecting anew for each question.
 
@@ -71,7 +80,7 @@ class SchedulerApi:
         self._link = link
         self._patience = patience
         self._meter = DemandMeter(link)
-        self._moves: dict[tuple[str, str], asyncio.Task[frozenset[str]]] = {}
+        self._moves: dict[tuple[str, str], _Move] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._retired: dict[str, frozenset[str]] = {}
         self._last_heard: dict[tuple[str, str], float] = {}
@@ -115,6 +124,7 @@ class SchedulerApi:
         *,
         leaving: Iterable[str] = (),
         ending: Iterable[str] = (),
+        limit: float = math.inf,
     ) -> RetireAnswer:
         """Have data moved off workers, which stay but take no more tasks. It can be asked again.
 
@@ -127,6 +137,10 @@ class SchedulerApi:
             Others that are to go as well, so that data on them is not safe either.
         ending : iterable of str
             Others whose Pods have been deleted; while one is still registered, nothing is done.
+        limit : float, optional
+            Seconds after which data that still moves counts as data that no other worker can take: a
+            scheduler offers it again and again, also to workers that fail to read it, as those without a
+            GPU do with what is on one.
 
         Raises
         ------
@@ -138,7 +152,7 @@ class SchedulerApi:
             gone_soon = registered & (self._retired.get(scheduler.uid, frozenset()) | frozenset(ending))
             if gone_soon - wanted or not wanted <= registered:
                 return RetireAnswer(moving=wanted)
-            answer = await self._move(scheduler, wanted)
+            answer = await self._move(scheduler, wanted, limit)
             safe = await self._safe(scheduler, answer.retired, wanted.union(leaving))
             busy = await self._busy(scheduler, safe)
             self._retired[scheduler.uid] = gone_soon | (safe - busy)
@@ -154,26 +168,31 @@ class SchedulerApi:
 
     async def close(self) -> None:
         """Stop waiting for data that moves."""
-        tasks = set(self._moves.values())
+        tasks = {move.task for move in self._moves.values()}
         self._moves.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _move(self, scheduler: SchedulerAt, addresses: frozenset[str]) -> RetireAnswer:
+    async def _move(self, scheduler: SchedulerAt, addresses: frozenset[str], limit: float) -> RetireAnswer:
         """Start what has not been started, and wait a while for all of it."""
+        clock = asyncio.get_running_loop().time
         keys = {address: (scheduler.uid, address) for address in addresses}
         new = [address for address in sorted(addresses) if keys[address] not in self._moves]
         if new:
-            task = asyncio.create_task(self._retire(scheduler, new))
-            self._moves.update({keys[address]: task for address in new})
-        await asyncio.wait({self._moves[key] for key in keys.values()}, timeout=self._patience)
-        ended = {address: self._moves.pop(key) for address, key in keys.items() if self._moves[key].done()}
-        for task in ended.values():
+            move = _Move(asyncio.create_task(self._retire(scheduler, new)), clock())
+            self._moves.update({keys[address]: move for address in new})
+        await asyncio.wait({self._moves[key].task for key in keys.values()}, timeout=self._patience)
+        moves = {address: self._moves[key] for address, key in keys.items()}
+        ended = {address: move.task for address, move in moves.items() if move.task.done()}
+        for address, task in ended.items():
+            del self._moves[keys[address]]
             # Look at all of them: an exception that nobody has looked at is complained about.
             task.exception()
         retired = frozenset(address for address, task in ended.items() if address in task.result())
-        return RetireAnswer(retired, frozenset(ended) - retired, addresses - frozenset(ended))
+        under_way = addresses - frozenset(ended)
+        late = frozenset(address for address in under_way if clock() - moves[address].begun > limit)
+        return RetireAnswer(retired, frozenset(ended) - retired | late, under_way - late)
 
     async def _retire(self, scheduler: SchedulerAt, addresses: list[str]) -> frozenset[str]:
         async with self._link.reach(scheduler) as connection:

@@ -92,6 +92,7 @@ def _retire(seen: Observed, scheduler: SchedulerAt, working: list[Candidate], no
         hurried=overdue,
         leaving=_addresses([*leaving, *stuck]),
         ending=_addresses(each for each in ending if each.name not in seen.lost),
+        limit=drain_timeout(seen),
     )
 
 

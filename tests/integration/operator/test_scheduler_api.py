@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from distributed import Client, Scheduler, Worker
+from distributed import Client, Scheduler, Worker, wait
 
 from dask_gpu_k8s.operator.engine.facts import SchedulerAt, SchedulerUnreachable
 from dask_gpu_k8s.operator.schedulers.api import SchedulerApi
@@ -130,6 +130,28 @@ async def test_a_worker_whose_data_nobody_can_take_is_kept_the_others_retire(das
     assert answer.kept == {workers[0].address}
     assert answer.retired == {workers[1].address, workers[2].address}
     assert held
+
+
+class OnlyHere:
+    """Cannot be read by others, as what is on a GPU cannot by workers without one."""
+
+    def __reduce__(self):
+        return _no_device, ()
+
+
+def _no_device():
+    raise RuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+
+
+async def test_data_that_is_offered_in_vain_counts_in_the_end_as_what_nobody_can_take(dask):
+    scheduler, workers, client = dask
+    address = workers[0].address
+    held = client.submit(OnlyHere, workers=[address])
+    await wait(held)
+    api = an_api(patience=0.2)
+    assert (await api.retire(where(scheduler), [address], limit=60)).moving == {address}
+    assert (await api.retire(where(scheduler), [address], limit=0.1)).kept == {address}
+    await api.close()
 
 
 async def test_a_worker_that_is_gone_is_not_said_to_have_retired(dask, api):

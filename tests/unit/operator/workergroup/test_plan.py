@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.kube.frozen import freeze
 from dask_gpu_k8s.operator.engine.actions import Create, Delete, Patch, Plan, Retire
+from dask_gpu_k8s.operator.workergroup.leaving import DRAIN_TIMEOUT
 from dask_gpu_k8s.operator.workergroup.plan import BATCH, plan
 from dask_gpu_k8s.operator.workergroup.victims import match
 from tests.unit.operator.builders import NOW, a_cluster, a_group, a_view, a_worker, ago, facts, name_of
@@ -157,6 +158,7 @@ def test_scaling_to_nothing_does_not_hang_for_ever(replicas, others, since, forc
     (retire,) = plan(a_view(pods, replicas, workers=workers), NOW).actions
     assert isinstance(retire, Retire)
     assert retire.forced == ({name_of(0)} if forced else set())
+    assert retire.limit == DRAIN_TIMEOUT
 
 
 def test_a_retirement_names_all_others_that_are_on_their_way_out():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy
 import pytest
-from distributed import Client
+from distributed import Client, wait
 
 from dask_gpu_k8s import KubeCluster
 from tests.gpu.test_node import seen_in
@@ -39,18 +39,24 @@ def only_answer(client, function):
     return answer
 
 
-def product_on_gpu(client, matrix):
-    """Multiply a matrix with its transpose in two tasks, between which it stays on the GPU."""
+def on_gpu(client, matrix, **options):
+    """Copy a matrix to the GPU of a worker, where it stays."""
 
     def load(data):
         import cupy
 
         return cupy.asarray(data)
 
+    return client.submit(load, matrix, **options)
+
+
+def product_on_gpu(client, matrix):
+    """Multiply a matrix with its transpose on the GPU."""
+
     def product(loaded):
         return (loaded @ loaded.T + loaded.sum()).get()
 
-    return client.submit(product, client.submit(load, matrix)).result(timeout=60)
+    return client.submit(product, on_gpu(client, matrix)).result(timeout=60)
 
 
 def test_the_page_computes_on_the_gpu_and_leaves_it(kubernetes, page, gpus, idle):
@@ -114,6 +120,23 @@ def test_a_worker_more_than_there_are_gpus_says_what_it_waits_for(kubernetes, pa
         assert "Insufficient nvidia.com/gpu" in kubernetes.kubectl("get", GROUP, "-o", message)
         pending = kubernetes.kubectl("get", "pods", "--field-selector=status.phase=Pending", "-o", "name")
         assert "Insufficient nvidia.com/gpu" in kubernetes.kubectl("describe", pending.strip())
+
+
+def test_results_that_only_gpu_workers_can_take_do_not_hold_the_gpu_for_ever(kubernetes, page, gpus):
+    with KubeCluster(**page) as cluster, Client(cluster) as client:
+        client.wait_for_workers(1, timeout=60)
+        gpu_worker = only_worker(client)
+        cluster.add_worker_group("cpu", n_workers=1, worker_command="dask worker", resources={})
+        client.wait_for_workers(2, timeout=60)
+        result = on_gpu(client, numpy.eye(10), workers=[gpu_worker["name"]])
+        wait(result)
+        bound = '{"spec": {"drainTimeout": 5}}'
+        kubernetes.kubectl("patch", "daskcluster/rapids-dask", "--type=merge", "-p", bound)
+        cluster.scale(0)
+        kubernetes.kubectl("wait", "--for=delete", f"pod/{gpu_worker['name']}", "--timeout=60s")
+        assert holders(gpus) == set()
+        lost = kubernetes.kubectl("get", "events", "--field-selector=reason=ResultsLost")
+        assert gpu_worker["name"] in lost
 
 
 def test_an_rmm_pool_of_the_size_that_was_asked_for(page, gpus, idle):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dask_gpu_k8s.api import labels, names
 from dask_gpu_k8s.api.resources import DASKAUTOSCALER
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.cluster import missing
 from dask_gpu_k8s.cluster.adaptivity import Adaptivity
 from dask_gpu_k8s.cluster.translate import in_plain_words
 from dask_gpu_k8s.kube.client import KubeClient
@@ -42,7 +43,10 @@ class Autoscalers:
         with in_plain_words(f"autoscaler of {self._namespace}/{names.worker_group(self._cluster, group)}"):
             try:
                 there = await self._of(group)
-            except (Forbidden, NotFound):
+            except Forbidden as error:
+                missing.tell(error)
+                return
+            except NotFound:
                 return
             for each in there:
                 try:

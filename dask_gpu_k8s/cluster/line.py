@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+import warnings
 from typing import Any
 
-import distributed
 from distributed.comm.core import FatalCommClosedError
 from distributed.core import rpc
 from distributed.security import Security
+from distributed.versions import VersionMismatchWarning, get_versions
 
 from dask_gpu_k8s.cluster.versions import check_versions
 from dask_gpu_k8s.errors import StartFailed
@@ -45,6 +46,11 @@ async def open_comm(
     -------
     distributed.core.rpc
 
+    Warns
+    -----
+    distributed.versions.VersionMismatchWarning
+        If Python, dask or distributed differ.
+
     Raises
     ------
     VersionMismatch
@@ -55,7 +61,9 @@ async def open_comm(
     comm = rpc(address, connection_args=security.get_connection_args("client") if security else None)
     try:
         versions = await _ask_versions(comm, where, seconds, cure)
-        check_versions(distributed.__version__, str(versions["packages"].get("distributed") or ""), where)
+        warning = check_versions(get_versions()["packages"], versions["packages"], where)
+        if warning:
+            warnings.warn(warning, VersionMismatchWarning, stacklevel=2)
     except BaseException:
         await comm.close_rpc()
         raise

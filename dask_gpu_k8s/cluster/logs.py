@@ -12,8 +12,9 @@ from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.ends import is_running
 from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.cluster import missing
 from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.errors import KubeError
+from dask_gpu_k8s.kube.errors import Forbidden, KubeError
 
 
 async def collect_logs(kube: KubeClient, namespace: str, cluster: str) -> Any:
@@ -46,6 +47,8 @@ async def _container_log(kube: KubeClient, pod: Manifest, container: str) -> str
     try:
         return await kube.logs(metadata["name"], metadata["namespace"], container=container)
     except KubeError as error:
+        if isinstance(error, Forbidden):
+            missing.tell(error)
         return f"The log cannot be read: {error}"
 
 

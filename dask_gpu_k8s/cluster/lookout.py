@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 from types import TracebackType
+from typing import Any
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import DASKCLUSTER, EVENT, POD, Resource
-from dask_gpu_k8s.api.rights import what_is_lost
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.cluster import missing
 from dask_gpu_k8s.errors import ClusterNotFound
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import Forbidden, KubeError
 from dask_gpu_k8s.kube.reflector import Reflector
 from dask_gpu_k8s.kube.urls import Selector
-
-logger = logging.getLogger(__name__)
-
 
 class Lookout:
     """Watches one DaskCluster and the Pods of its scheduler; used with ``async with``.
@@ -40,12 +37,13 @@ class Lookout:
         self._clusters = self._follow(DASKCLUSTER, fields={"metadata.name": self.name})
         self._pods = self._follow(POD, labels=labels.of_scheduler(self.name))
         self._may_read_events = True
+        self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
 
     def _follow(
         self, resource: Resource, labels: Selector | None = None, fields: Selector | None = None
     ) -> Reflector:
-        return Reflector(
+        reflector = Reflector(
             self.kube,
             resource,
             namespace=self.namespace,
@@ -53,6 +51,15 @@ class Lookout:
             fields=fields,
             on_change=lambda old, new: self._changed.set(),
         )
+        reflector.on_refused = self._refuse
+        return reflector
+
+    def _refuse(self, error: Forbidden) -> None:
+        """Let whoever waits for a change know that there will be none."""
+        if not self._refused.done():
+            self._refused.set_exception(error)
+            self._refused.exception()  # Not everybody will look.
+        self._changed.set()
 
     async def __aenter__(self) -> Lookout:
         reflectors = (self._clusters, self._pods)
@@ -76,13 +83,30 @@ class Lookout:
         """
         # A reflector tries for ever; asking once says what it would be refused.
         await self.kube.list(POD, self.namespace, labels=labels.of_scheduler(self.name), limit=1)
-        await asyncio.gather(self._clusters.synced.wait(), self._pods.synced.wait())
+        synced = asyncio.gather(self._clusters.synced.wait(), self._pods.synced.wait())
+        either: set[asyncio.Future[Any]] = {synced, self._refused}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            self._check_rights()
+        finally:
+            synced.cancel()
 
     async def change(self, timeout: float) -> None:
-        """Wait for something to change, for at most `timeout` seconds."""
+        """Wait for something to change, for at most `timeout` seconds.
+
+        Raises
+        ------
+        Forbidden
+            If one is not allowed to see it.
+        """
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._changed.wait(), max(timeout, 0))
         self._changed.clear()
+        self._check_rights()
+
+    def _check_rights(self) -> None:
+        if self._refused.done():
+            self._refused.result()
 
     @property
     def pods(self) -> list[Manifest]:
@@ -112,7 +136,7 @@ class Lookout:
             found = await self.kube.list(EVENT, self.namespace, fields=fields)
         except Forbidden as error:
             self._may_read_events = False
-            logger.warning("%s: %s. %s", self.where, error.message, what_is_lost(error.message))
+            missing.tell(error)
             return []
         except KubeError:
             return []

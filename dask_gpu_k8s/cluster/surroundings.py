@@ -9,7 +9,7 @@ from contextlib import suppress
 from dask_gpu_k8s.api import names
 from dask_gpu_k8s.api.resources import NODE, SERVICE
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.cluster import ways
+from dask_gpu_k8s.cluster import missing, ways
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.config import in_cluster
 from dask_gpu_k8s.kube.errors import Forbidden, NotFound
@@ -61,8 +61,12 @@ async def find_way(
 
 async def _read_service(kube: KubeClient, cluster: Manifest) -> Manifest:
     metadata = cluster["metadata"]
-    with suppress(Forbidden, NotFound):
+    try:
         return await kube.get(SERVICE, names.scheduler(metadata["name"]), metadata["namespace"])
+    except Forbidden as error:
+        missing.tell(error)
+    except NotFound:
+        pass
     return ways.asked_service(cluster)
 
 
@@ -88,6 +92,10 @@ async def _wait_for_address(kube: KubeClient, service: Manifest, limit: float) -
         if new is not None and ways.balancer_host(new) and not found.done():
             found.set_result(new)
 
+    def refuse(error: Forbidden) -> None:
+        if not found.done():
+            found.set_exception(error)
+
     metadata = service["metadata"]
     reflector = Reflector(
         kube,
@@ -96,6 +104,7 @@ async def _wait_for_address(kube: KubeClient, service: Manifest, limit: float) -
         fields={"metadata.name": metadata["name"]},
         on_change=look,
     )
+    reflector.on_refused = refuse
     following = asyncio.create_task(reflector.run())
     try:
         return await asyncio.wait_for(found, limit)

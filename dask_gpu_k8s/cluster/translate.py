@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dask_gpu_k8s.api.rights import what_is_lost
 from dask_gpu_k8s.errors import CRDsMissing, DaskClusterError, InvalidArgument, NoKubernetes, NotAllowed
 from dask_gpu_k8s.kube.errors import (
     ApiError,
@@ -72,14 +73,12 @@ def translate(error: KubeError, where: str) -> DaskClusterError:
             where=where,
             cure="Is it running, and does `kubectl version` reach it from here?",
         )
-    if isinstance(error, (Forbidden, Unauthorized)):
-        return NotAllowed(
-            error.message.rstrip("."),
-            where=where,
-            cure="Log in again."
-            if isinstance(error, Unauthorized)
-            else "Ask for a Role that allows it, or use another context or namespace.",
-        )
+    if isinstance(error, Unauthorized):
+        return NotAllowed(error.message.rstrip("."), where=where, cure="Log in again.")
+    if isinstance(error, Forbidden):
+        ask = "Ask for a Role that allows it (docs/rbac.md has one), or use another context or namespace."
+        lost = what_is_lost(error.message)
+        return NotAllowed(error.message.rstrip("."), where=where, cure=f"{lost} {ask}".strip())
     if isinstance(error, NotFound) and error.details.get("kind") == "namespaces":
         return InvalidArgument(
             error.message, where=where, cure="Create the namespace, or say another with namespace=."

@@ -14,7 +14,7 @@ from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.client import PAGE, KubeClient
-from dask_gpu_k8s.kube.errors import ApiError, Gone, KubeError
+from dask_gpu_k8s.kube.errors import ApiError, Forbidden, Gone, KubeError
 from dask_gpu_k8s.kube.store import Change, Store, object_key
 from dask_gpu_k8s.kube.streams import SILENCE_SECONDS, WATCH_SECONDS
 from dask_gpu_k8s.kube.urls import ALL_NAMESPACES, Selector
@@ -67,6 +67,8 @@ class Reflector:
         When the server last said anything, in seconds of `time.monotonic`; ``-inf`` if never.
     last_error : KubeError or None
         Why it is not following at the moment.
+    on_refused : callable, optional
+        Told in place of the log each time that the server does not allow it to follow.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Reflector:
         self.synced = asyncio.Event()
         self.last_contact = float("-inf")
         self.last_error: KubeError | None = None
+        self.on_refused: Callable[[Forbidden], None] | None = None
         self._kube = kube
         self._resource = resource
         self._namespace = namespace
@@ -195,6 +198,10 @@ class Reflector:
 
     def _report(self, error: KubeError) -> None:
         """Log an error, once as long as it stays the same."""
+        if self.on_refused is not None and isinstance(error, Forbidden):
+            self.last_error = error
+            self.on_refused(error)
+            return
         level = logging.DEBUG if str(error) == str(self.last_error) else logging.WARNING
         logger.log(level, "Following %s is interrupted: %s", self._resource.full_name, error)
         self.last_error = error

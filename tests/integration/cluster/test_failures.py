@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import sys
 import threading
+import warnings
 
 import pytest
 from distributed.core import Server
+from distributed.versions import VersionMismatchWarning, get_versions
 
 from dask_gpu_k8s import KubeCluster, make_cluster_spec
 from dask_gpu_k8s.api.manifests import OPERATOR_COMMAND, crds, operator_manifests
-from dask_gpu_k8s.cluster import wait
+from dask_gpu_k8s.cluster import line, wait
 from dask_gpu_k8s.cluster.line import open_comm
 from dask_gpu_k8s.errors import (
     ClusterNotFound,
@@ -144,18 +148,42 @@ async def test_a_start_that_is_cancelled(settings, kubernetes, clusters):
     assert cluster.status.name == "closed"
 
 
-async def test_a_scheduler_of_a_version_that_cannot_talk():
+@pytest.fixture
+async def scheduler_with():
+    """Make a scheduler that has nothing but versions, of which some differ from ours; give its address."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(**packages):
+            async def versions(comm=None):
+                return {"packages": {**get_versions()["packages"], **packages}}
+
+            server = await stack.enter_async_context(Server({"versions": versions}))
+            await server.listen("tcp://127.0.0.1:0")
+            return server.address
+
+        yield start
+
+
+async def test_row_46_a_scheduler_of_a_version_that_cannot_talk(scheduler_with, monkeypatch):
     """The page's image has distributed 2025.2.0, which newer clients cannot talk to."""
+    monkeypatch.setattr(line, "get_versions", lambda: {"packages": {"distributed": "2026.8.0"}})
+    with pytest.raises(VersionMismatch, match=r"distributed 2026.8.0 here cannot .* 2025.2.0 on"):
+        await open_comm(await scheduler_with(distributed="2025.2.0"), "demo")
 
-    async def versions(comm=None):
-        return {"packages": {"distributed": "2025.2.0"}}
 
-    async with Server({"versions": versions}) as server:
-        await server.listen("tcp://127.0.0.1:0")
-        monkeypatched = pytest.MonkeyPatch()
-        monkeypatched.setattr("distributed.__version__", "2026.8.0")
-        try:
-            with pytest.raises(VersionMismatch, match=r"distributed 2026.8.0 here cannot .* 2025.2.0 on"):
-                await open_comm(server.address, "demo")
-        finally:
-            monkeypatched.undo()
+async def test_row_46_an_image_with_another_python_is_warned_of_once(scheduler_with):
+    address = await scheduler_with(python="2.7.18.final.0", numpy="0")
+    with pytest.warns(VersionMismatchWarning) as caught:
+        comm = await open_comm(address, "DaskCluster default/demo")
+    await comm.close_rpc()
+    (warning,) = caught
+    said = "default/demo: this process and the image of its scheduler have different versions: python "
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"{said}{here} here and 2.7 there." in str(warning.message)
+
+
+async def test_row_46_an_image_with_the_same_versions_is_not(scheduler_with):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        comm = await open_comm(await scheduler_with(), "demo")
+    await comm.close_rpc()

@@ -59,9 +59,9 @@ def listing(version: str, *objects: dict[str, Any], more: str = "") -> web.Respo
     return web.json_response({"metadata": {"resourceVersion": version, "continue": more}, "items": objects})
 
 
-def status(code: int, reason: str, **headers: str) -> web.Response:
+def status(code: int, reason: str, message: str = "scripted", **headers: str) -> web.Response:
     """Answer with an error."""
-    body = {"kind": "Status", "status": "Failure", "reason": reason, "message": "scripted", "code": code}
+    body = {"kind": "Status", "status": "Failure", "reason": reason, "message": message, "code": code}
     return web.json_response(body, status=code, headers=headers)
 
 

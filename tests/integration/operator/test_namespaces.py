@@ -11,39 +11,18 @@ from dask_gpu_k8s.api.resources import DASKCLUSTER, NAMESPACE, POD
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.operator.app import Operator
 from dask_gpu_k8s.operator.settings import Settings
+from tests.integration.gate import gate_to
 from tests.integration.operator.conftest import a_cluster, eventually
-from tests.integration.operator.gate import gate_to
-
-VERBS = {"POST": "create", "PATCH": "patch", "PUT": "update"}
-
-
-def verb_of(method, name, query):
-    if method == "GET":
-        return "get" if name else "watch" if "watch" in query else "list"
-    if method == "DELETE":
-        return "delete" if name else "deletecollection"
-    return VERBS[method]
+from tests.integration.roles import covers
 
 
 def allowing(namespaces, home):
-    """Allow what the operator's Roles allow, as RBAC does; and what everybody may read."""
+    """Allow what the operator's Roles allow, as RBAC does."""
 
-    def allows(method, path, query):
-        words = path.strip("/").split("/")
-        if words[0] == "openapi":
-            return method == "GET"
-        group, rest = ("", words[2:]) if words[0] == "api" else (words[1], words[3:])
-        if rest[0] != "namespaces" or len(rest) < 3:
-            return False
-        namespace, plural, *more = rest[1:]
-        resource = f"{plural}/{more[1]}" if len(more) > 1 else plural
-        wanted = group, resource, verb_of(method, more[0] if more else "", query)
-        rules = [*(rights.OPERATOR_RULES if namespace in namespaces else ())]
-        rules += rights.LEASE_RULES if namespace == home else ()
-        return any(
-            wanted[0] == rule.group and wanted[1] in rule.resources and wanted[2] in rule.verbs
-            for rule in rules
-        )
+    def allows(asked):
+        rules = [*(rights.OPERATOR_RULES if asked.namespace in namespaces else ())]
+        rules += rights.LEASE_RULES if asked.namespace == home else ()
+        return covers(rights.role_rules(rules), asked)
 
     return allows
 

@@ -13,8 +13,8 @@ from dask_gpu_k8s.api.resources import DASKCLUSTER, POD
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.limits import Limits
 from dask_gpu_k8s.kube.streams import SILENCE_SECONDS
+from tests.integration.gate import gate_to
 from tests.integration.operator.conftest import a_cluster, eventually, running
-from tests.integration.operator.gate import gate_to
 
 TELL = """
 import json, pathlib, sys

@@ -22,6 +22,13 @@ CASES = [
     ),
     (Unreachable("refused"), errors.NoKubernetes, r"demo: the API server does not answer \(refused\)"),
     (status(403, "Forbidden"), errors.NotAllowed, "demo: said the server. Ask for a Role"),
+    (
+        status(
+            403, "Forbidden", 'pods is forbidden: User "ana" cannot watch resource "pods" in API group ""'
+        ),
+        errors.NotAllowed,
+        r'"pods" in API group ""\. Without that right no cluster is made or connected to\. Ask for a Role',
+    ),
     (status(401, "Unauthorized"), errors.NotAllowed, "demo: said the server. Log in again"),
     (status(404, "NotFound"), errors.CRDsMissing, "demo: this Kubernetes does not know the custom resources"),
     (api_error(404, "404 page not found", "get"), errors.CRDsMissing, "does not know the custom resources"),

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,20 @@ from aiohttp import web
 
 from dask_gpu_k8s.kube import config, session
 from tests.integration.kube.scripted import kubeconfig, status
+from tests.integration.roles import Asked, rights_for
 
 
 class Gate:
-    """Between an operator and the API server.
+    """Between a client and the API server.
 
     Attributes
     ----------
-    tokens : set of str
+    tokens : container of str
         Bearer tokens that are let in.
     rate : float or None
         Writes in a second; more are refused as too many (429).
     allows : callable
-        ``(method, path, query)`` to whether it is allowed; else 403.
+        Told each right that a request takes; where it says no to one, the answer is 403.
     black_hole : set of str
         Plural names of kinds whose watches bring nothing any more.
     accepts : bool
@@ -41,9 +42,9 @@ class Gate:
     """
 
     def __init__(self, connection: config.Connection) -> None:
-        self.tokens = {"t"}
+        self.tokens: Container[str] = {"t"}
         self.rate: float | None = None
-        self.allows: Callable[[str, str, Any], bool] = lambda *_: True
+        self.allows: Callable[[Asked], bool] = lambda asked: True
         self.black_hole: set[str] = set()
         self.accepts = True
         self.answers: Counter[int] = Counter()
@@ -64,6 +65,8 @@ class Gate:
         self.asked.append((request.method, request.path))
         if "watch" in request.query:
             return await self._watch(request)
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return self._refusal(request) or await self._socket(request)
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         try:
@@ -76,8 +79,9 @@ class Gate:
     def _refusal(self, request: web.Request) -> web.Response | None:
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
             return status(401, "Unauthorized")
-        if not self.allows(request.method, request.path, request.query):
-            return status(403, "Forbidden")
+        for asked in rights_for(request.method, request.path, request.query):
+            if not self.allows(asked):
+                return status(403, "Forbidden", asked.refusal)
         if self.rate is not None and request.method != "GET":
             now = time.monotonic()
             self._begun = [moment for moment in self._begun if now - moment < 1.0]
@@ -112,6 +116,26 @@ class Gate:
         finally:
             self._watches.discard(task)
 
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        identity = await self._connection.credentials.identity()
+        offered = request.headers["Sec-WebSocket-Protocol"].split(",")
+        there = await self._session.ws_connect(
+            f"{self._connection.server}{request.rel_url}",
+            protocols=[one.strip() for one in offered],
+            headers=identity.headers,
+            max_msg_size=0,
+        )
+        here = web.WebSocketResponse(protocols=[there.protocol or ""], max_msg_size=0)
+        await here.prepare(request)
+        ways = {asyncio.create_task(_copy(*way)) for way in ((here, there), (there, here))}
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, here.close(), there.close(), return_exceptions=True)
+        return here
+
     @contextlib.asynccontextmanager
     async def _ask(self, request: web.Request) -> AsyncIterator[aiohttp.ClientResponse]:
         identity = await self._connection.credentials.identity()
@@ -138,6 +162,11 @@ class Gate:
                 yield f"http://127.0.0.1:{runner.addresses[0][1]}"
             finally:
                 await runner.cleanup()
+
+
+async def _copy(source: Any, sink: Any) -> None:
+    async for message in source:
+        await sink.send_bytes(message.data)
 
 
 @contextlib.asynccontextmanager

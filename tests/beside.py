@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
@@ -14,14 +14,21 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def beside(manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
-    """Enter and leave an asynchronous context in an event loop that runs in a thread."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="beside")
-    thread.start()
-    try:
-        yield asyncio.run_coroutine_threadsafe(manager.__aenter__(), loop).result()
-        asyncio.run_coroutine_threadsafe(manager.__aexit__(None, None, None), loop).result()
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    """Keep an asynchronous context open in a thread with an event loop of its own."""
+    entered: Future[tuple[T, Callable[[], None]]] = Future()
+
+    async def keep() -> None:
+        loop, end = asyncio.get_running_loop(), asyncio.Event()
+        async with manager as value:
+            entered.set_result((value, lambda: loop.call_soon_threadsafe(end.set) and None))
+            await end.wait()
+
+    with ThreadPoolExecutor(1) as thread:
+        kept = thread.submit(lambda: asyncio.run(keep()))
+        kept.add_done_callback(lambda done: entered.done() or entered.set_exception(done.exception()))
+        value, leave = entered.result()
+        try:
+            yield value
+        finally:
+            leave()
+            kept.result()

@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from dask_gpu_k8s.kube import config, session
+from dask_gpu_k8s.kube.sockets import Leftovers
 from tests.integration.kube.scripted import kubeconfig, status
 from tests.integration.roles import Asked, rights_for
 
@@ -52,6 +53,7 @@ class Gate:
         self.under_way = self.most = 0
         self._connection = connection
         self._begun: list[float] = []
+        self._leftovers = Leftovers()
         self._watches: set[asyncio.Task[Any]] = set()
 
     def revoke(self) -> None:
@@ -125,6 +127,7 @@ class Gate:
             headers=identity.headers,
             max_msg_size=0,
         )
+        self._leftovers.remember(there.get_extra_info("socket"))
         here = web.WebSocketResponse(protocols=[there.protocol or ""], max_msg_size=0)
         await here.prepare(request)
         ways = {asyncio.create_task(_copy(*way)) for way in ((here, there), (there, here))}
@@ -146,6 +149,8 @@ class Gate:
             headers={**{name: request.headers[name] for name in passed}, **identity.headers},
             data=await request.read(),
         ) as answer:
+            if answer.connection is not None and answer.connection.transport is not None:
+                self._leftovers.remember(answer.connection.transport.get_extra_info("socket"))
             yield answer
 
     @contextlib.asynccontextmanager
@@ -162,6 +167,7 @@ class Gate:
                 yield f"http://127.0.0.1:{runner.addresses[0][1]}"
             finally:
                 await runner.cleanup()
+                await self._leftovers.close()
 
 
 async def _copy(source: Any, sink: Any) -> None:

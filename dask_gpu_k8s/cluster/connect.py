@@ -13,6 +13,7 @@ from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.cluster import scheduler_pod, ways
+from dask_gpu_k8s.cluster.translate import in_plain_words
 from dask_gpu_k8s.errors import InvalidArgument
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.config import in_cluster
@@ -81,6 +82,8 @@ async def open_route(
     ------
     InvalidArgument
         If the local port is taken, or a name is only known in Kubernetes.
+    NotAllowed
+        If a port-forward is refused.
     """
     host, comm, board = plan.host, plan.comm, plan.dashboard
     if plan.mode is ways.PORT_FORWARD:
@@ -105,9 +108,8 @@ async def _forward(
     kube: KubeClient, cluster: Manifest, plan: ways.Plan, stack: AsyncExitStack, dashboard_port: int | None
 ) -> tuple[int, int | None]:
     wanted = {plan.comm: 0} if plan.dashboard is None else {plan.comm: 0, plan.dashboard: dashboard_port or 0}
-    forward = PortForward(
-        kube, scheduler_finder(kube, cluster), wanted, namespace=cluster["metadata"]["namespace"]
-    )
+    namespace, name = cluster["metadata"]["namespace"], cluster["metadata"]["name"]
+    forward = PortForward(kube, scheduler_finder(kube, cluster), wanted, namespace=namespace)
     try:
         await stack.enter_async_context(forward)
     except OSError as error:
@@ -116,6 +118,8 @@ async def _forward(
             where="scheduler_forward_port",
             cure="Choose another one, or None for any.",
         ) from error
+    with in_plain_words(f"DaskCluster {namespace}/{name}"):
+        await forward.settled()
     ports = forward.local_ports
     return ports[plan.comm], None if plan.dashboard is None else ports[plan.dashboard]
 

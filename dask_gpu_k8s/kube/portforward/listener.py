@@ -93,6 +93,16 @@ class PortForward:
             self._listeners.append(listener)
             self.local_ports[port] = await listener.start(local)
 
+    async def settled(self) -> None:
+        """Wait until there is a way to the Pod, or it is clear that there is none at the moment.
+
+        Raises
+        ------
+        Forbidden
+            If there will be none, for want of a right.
+        """
+        await self._tunnels.settled()
+
     async def close(self) -> None:
         """Stop listening and end all connections; nothing is left of them afterwards."""
         listeners, self._listeners = self._listeners, []

@@ -70,12 +70,26 @@ class Tunnels:
         self._news = asyncio.Event()
         self._backoff = Backoff(maximum=3.0)
         self._trouble_since: float | None = None
+        self._refusal: Forbidden | None = None
         self._not_before = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to dial."""
         self._spawn(self._look_after_them())
+
+    async def settled(self) -> None:
+        """Wait until there is a way to the Pod, or it is clear that there is none at the moment.
+
+        Raises
+        ------
+        Forbidden
+            If there will be none, for want of a right.
+        """
+        while not self._tunnels and self._speaks_tunnels and self._trouble_since is None:
+            await self._news.wait()
+        if self._refusal is not None:
+            raise self._refusal
 
     async def close(self) -> None:
         """End all tunnels and what is on them."""
@@ -222,6 +236,7 @@ class Tunnels:
             self._tell()
             return
         self._forget_pod()
+        self._refusal = error if isinstance(error, Forbidden) else None
         if self._trouble_since is not None:
             return
         self._trouble_since = now = time.monotonic()
@@ -236,7 +251,7 @@ class Tunnels:
         if self._trouble_since is not None:
             gone = time.monotonic() - self._trouble_since
             logger.warning("A port-forward has found its Pod again, after %.1f s.", gone)
-        self._trouble_since, self._not_before = None, 0.0
+        self._trouble_since, self._refusal, self._not_before = None, None, 0.0
         self._backoff.reset()
 
     def _spawn(self, work: Awaitable[None]) -> None:

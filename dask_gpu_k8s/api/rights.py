@@ -250,8 +250,8 @@ NOTEBOOK_RULES = (
         POD.group,
         (POD.plural,),
         ("list", "watch"),
-        "Sees the scheduler and the workers come up, and why they do not.",
-        "no cluster is made or connected to",
+        "Sees the scheduler and the workers come up and end, and why.",
+        "no cluster is made, nor is it told how workers end",
     ),
     Rule(
         POD.group,

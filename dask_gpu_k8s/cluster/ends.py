@@ -18,6 +18,7 @@ from dask_gpu_k8s.api.container_state import last_line
 from dask_gpu_k8s.api.ends import DELETED, End, find_end, is_running
 from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.cluster import missing
 from dask_gpu_k8s.cluster.facts import dask_container
 from dask_gpu_k8s.cluster.logs import last_lines
 from dask_gpu_k8s.kube.client import KubeClient
@@ -63,6 +64,7 @@ class WorkerEnds:
         self._pods = Reflector(
             kube, POD, namespace=namespace, labels=labels.of_all_workers(cluster), on_change=self._see
         )
+        self._pods.on_refused = missing.tell
         self._pods.store.trim = _trim
         # By the name of their Pod: the last end as Kubernetes says it, and as it was told.
         self._seen: OrderedDict[str, End] = OrderedDict()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Any
 
 from distributed.utils import Log, Logs
@@ -14,7 +13,7 @@ from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.cluster import missing
 from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.errors import Forbidden, KubeError
+from dask_gpu_k8s.kube.errors import KubeError
 
 
 async def collect_logs(kube: KubeClient, namespace: str, cluster: str) -> Any:
@@ -47,8 +46,7 @@ async def _container_log(kube: KubeClient, pod: Manifest, container: str) -> str
     try:
         return await kube.logs(metadata["name"], metadata["namespace"], container=container)
     except KubeError as error:
-        if isinstance(error, Forbidden):
-            missing.tell(error)
+        missing.tell(error)
         return f"The log cannot be read: {error}"
 
 
@@ -70,8 +68,11 @@ async def last_lines(kube: KubeClient, pod: Manifest, container: str, lines: int
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     first = ended and is_running(pod, container)
     for previous in (first, not first):
-        with suppress(KubeError):
+        try:
             text = await kube.logs(name, namespace, container=container, tail=lines, previous=previous)
+        except KubeError as error:
+            missing.tell(error)
+        else:
             if text.strip():
                 return text.rstrip()
     return ""

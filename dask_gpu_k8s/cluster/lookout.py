@@ -17,6 +17,7 @@ from dask_gpu_k8s.kube.errors import Forbidden, KubeError
 from dask_gpu_k8s.kube.reflector import Reflector
 from dask_gpu_k8s.kube.urls import Selector
 
+
 class Lookout:
     """Watches one DaskCluster and the Pods of its scheduler; used with ``async with``.
 
@@ -90,6 +91,7 @@ class Lookout:
             self._check_rights()
         finally:
             synced.cancel()
+            await asyncio.gather(synced, return_exceptions=True)
 
     async def change(self, timeout: float) -> None:
         """Wait for something to change, for at most `timeout` seconds.

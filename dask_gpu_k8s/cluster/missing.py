@@ -5,23 +5,25 @@ from __future__ import annotations
 import logging
 
 from dask_gpu_k8s.api.rights import what_is_lost
-from dask_gpu_k8s.kube.errors import Forbidden
+from dask_gpu_k8s.kube.errors import Forbidden, KubeError
 
 logger = logging.getLogger(__name__)
 
 _told: set[str] = set()
 
 
-def tell(refusal: Forbidden) -> None:
-    """Say which right is missing and what is lost without it, unless that was said before.
+def tell(error: KubeError) -> None:
+    """If an error is a refusal, say which right is missing and what is lost without it, the first time.
 
     Parameters
     ----------
-    refusal : Forbidden
+    error : KubeError
         What the API server has answered.
     """
+    if not isinstance(error, Forbidden):
+        return
     # The object's name may differ each time; the verb, the resource and the namespace follow.
-    right = refusal.message.partition(" cannot ")[2] or refusal.message
+    right = error.message.partition(" cannot ")[2] or error.message
     if right not in _told:
         _told.add(right)
-        logger.warning("%s. %s", refusal.message.rstrip("."), what_is_lost(refusal.message))
+        logger.warning("%s. %s", error.message.rstrip("."), what_is_lost(error.message))

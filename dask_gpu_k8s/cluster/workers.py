@@ -9,6 +9,7 @@ from types import TracebackType
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import DASKWORKERGROUP
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.cluster import missing
 from dask_gpu_k8s.cluster.standing import Standing, of_group, wanted_workers
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.reflector import Reflector
@@ -36,6 +37,7 @@ class Workers:
             labels=labels.of_cluster(cluster),
             on_change=self._tell,
         )
+        self._groups.on_refused = missing.tell
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Workers:

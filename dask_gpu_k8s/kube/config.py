@@ -126,6 +126,10 @@ def _from_kubeconfig(
 
 def _credentials(choice: kubeconfigs.Choice, source: str | Mapping[str, Any]) -> Credentials:
     user = choice.user
+    if user.text("as"):
+        raise NoConfig(
+            f"The user {user.name!r} in the kubeconfig acts as somebody else (`as`), which is not supported."
+        )
     certificate, key = user.pem("client-certificate"), user.pem("client-key")
     pair = (certificate, key) if certificate and key else None
     token, token_file = user.text("token"), user.path("tokenFile")

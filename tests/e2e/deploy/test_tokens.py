@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives import serialization
 
 from dask_gpu_k8s.api import deploy
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, NAMESPACE, POD
@@ -26,7 +22,7 @@ from tests.clusters import REAL
 from tests.e2e.deploy import stories
 from tests.e2e.deploy.conftest import Kubectl
 from tests.e2e.deploy.stories import Stage
-from tests.e2e.node.components import ISSUER
+from tests.tokens import signed
 
 pytestmark = [
     pytest.mark.only(REAL, "LocalKubernetes signs no tokens"),
@@ -37,30 +33,6 @@ pytestmark = [
 
 LIFE = 60
 """Seconds; a real server issues none under 600, so they are signed here, with its own key."""
-
-LEEWAY = 60
-"""Seconds for which the API server takes a token after its end, for clocks that differ."""
-
-
-def signed(key: ec.EllipticCurvePrivateKey, namespace: str, account: dict[str, str]) -> str:
-    """Sign a service account's token (RFC 7519) by ES256, as the API server does."""
-    now = int(time.time())
-    claims = {
-        "iss": ISSUER,
-        "aud": [ISSUER],
-        "sub": f"system:serviceaccount:{namespace}:{account['name']}",
-        "iat": now,
-        "nbf": now,
-        "exp": now + LIFE - LEEWAY,
-        "kubernetes.io": {"namespace": namespace, "serviceaccount": account},
-    }
-    text = f"{encoded(json.dumps({'alg': 'ES256'}).encode())}.{encoded(json.dumps(claims).encode())}"
-    numbers = utils.decode_dss_signature(key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
-    return f"{text}.{encoded(b''.join(number.to_bytes(32, 'big') for number in numbers))}"
-
-
-def encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def with_token_file(kubeconfig: Path, token: Path) -> Path:
@@ -126,7 +98,7 @@ async def test_row_8_actions_resume_within_60_s_of_a_new_token(
     token = tmp_path / "token"
 
     def renew() -> None:
-        text = signed(key, space, {"name": "outside", "uid": uid})
+        text = signed(key, space, {"name": "outside", "uid": uid}, LIFE)
         (tmp_path / "new").write_text(text)
         (tmp_path / "new").replace(token)
 

@@ -27,7 +27,7 @@ CASES = [
             403, "Forbidden", 'pods is forbidden: User "ana" cannot watch resource "pods" in API group ""'
         ),
         errors.NotAllowed,
-        r'"pods" in API group ""\. Without that right no cluster is made or connected to\. Ask for a Role',
+        r'"pods" in API group ""\. Without that right no cluster is made, .*\. Ask for a Role',
     ),
     (status(401, "Unauthorized"), errors.NotAllowed, "demo: said the server. Log in again"),
     (status(404, "NotFound"), errors.CRDsMissing, "demo: this Kubernetes does not know the custom resources"),

@@ -63,6 +63,11 @@ async def test_users(user, expected):
     assert await authorization(await config.load(make(user))) == expected
 
 
+async def test_acting_as_somebody_else_is_refused_rather_than_passed_over():
+    with pytest.raises(NoConfig, match="user 'u' in the kubeconfig acts as somebody else"):
+        await config.load(make({"token": "t", "as": "admin"}))
+
+
 async def test_a_client_certificate():
     pem = base64.b64encode(b"PEM").decode()
     connection = await config.load(make({"client-certificate-data": pem, "client-key-data": pem}))

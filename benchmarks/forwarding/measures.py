@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import statistics
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -90,28 +92,47 @@ def new_connections(forwarder: Forwarder, count: int = 100) -> dict[str, float]:
 
 
 def at_once(forwarder: Forwarder, count: int = 20) -> dict[str, float]:
-    """Measure how long connections take that are opened together, until all have had a round trip."""
-    with contextlib.ExitStack() as stack:
+    """Measure how long connections take that are opened together, each used once and closed."""
+
+    async def use() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", forwarder.local[ECHO])
+        writer.write(KILOBYTE)
+        await reader.readexactly(len(KILOBYTE))
+        writer.close()
+
+    async def use_all() -> float:
         started = time.perf_counter()
-        connections = [stack.enter_context(connected(forwarder, ECHO)) for _ in range(count)]
-        for connection in connections:
-            connection.sendall(KILOBYTE)
-        for connection in connections:
-            read(connection, len(KILOBYTE))
-        return {"20 of them at once": time.perf_counter() - started}
+        await asyncio.gather(*(use() for _ in range(count)))
+        return time.perf_counter() - started
+
+    return {"20 of them at once": asyncio.run(use_all())}
+
+
+DOWNLOADER = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
+    connection.sendall(sys.argv[2].encode() + b"\\n")
+    left, buffer = int(sys.argv[2]), memoryview(bytearray(1 << 20))
+    while left:
+        got = connection.recv_into(buffer[:left])
+        if got and left == int(sys.argv[2]):
+            print("begun", flush=True)
+        left -= got
+"""
 
 
 def beside_a_download(forwarder: Forwarder, count: int = 100) -> dict[str, float]:
-    """Measure round trips while another connection downloads."""
-    with connected(forwarder, SOURCE) as busy, connected(forwarder, ECHO) as connection:
-        round_trip(connection)
-        busy.sendall(b"%d\n" % SIZE)
-        reader = threading.Thread(target=read, args=(busy, SIZE))
-        reader.start()
+    """Measure round trips while another process downloads."""
+    command = [sys.executable, "-c", DOWNLOADER, str(forwarder.local[SOURCE]), str(4 * SIZE)]
+    with (
+        connected(forwarder, ECHO) as connection,
+        subprocess.Popen(command, stdout=subprocess.PIPE) as busy,
+    ):
+        busy.stdout.readline()
         times = []
-        while reader.is_alive() and len(times) < count:
+        while busy.poll() is None and len(times) < count:
             times.append(round_trip(connection))
-        reader.join()
+        busy.kill()
     return {"round trip beside a download, p50": statistics.median(times)}
 
 

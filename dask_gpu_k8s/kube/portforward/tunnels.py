@@ -181,7 +181,9 @@ class Tunnels:
 
     def _dial(self, ready: int, now: float) -> None:
         in_trouble = self._trouble_since is not None
-        count = upkeep.to_dial(self._spares + self._waiting, ready, self._dialling, in_trouble)
+        # Those that wait come first: a node is slower with each that is opened at once.
+        wanted = max(self._spares, self._waiting)
+        count = upkeep.to_dial(wanted, ready, self._dialling, in_trouble)
         for _ in range(count):
             self._dialling += 1
             self._spawn(self._tend())

@@ -19,6 +19,8 @@ from distributed import Client
 from dask_gpu_k8s import KubeCluster
 from tests.wire import Wire
 
+pytestmark = pytest.mark.filterwarnings("ignore::distributed.versions.VersionMismatchWarning")
+
 PROMISE = 10
 """Seconds until the same Client computes again."""
 

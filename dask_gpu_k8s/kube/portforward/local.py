@@ -9,11 +9,17 @@ import struct
 from collections import deque
 from collections.abc import Callable
 
-PIECE = 1 << 18
-"""Bytes that are handed over at once, in either direction, and that may wait on either side."""
+PIECE = 1 << 16
+"""Bytes that are handed over at once, in either direction.
+
+From 128 KiB on, glibc asks the kernel for memory each time, and gives it back: that costs more than copying.
+"""
+
+WAITING = 1 << 18
+"""Bytes that may wait on either side."""
 
 
-class LocalEnd(asyncio.Protocol):
+class LocalEnd(asyncio.BufferedProtocol):
     """One accepted connection, without copies: a stream's buffers cost as much as everything else.
 
     Parameters
@@ -31,6 +37,7 @@ class LocalEnd(asyncio.Protocol):
         self._accepted = accepted
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
+        self._buffer = memoryview(bytearray(PIECE))
         self._pieces: deque[bytes] = deque()
         self._waiting = 0
         self._has_ended = False
@@ -46,14 +53,18 @@ class LocalEnd(asyncio.Protocol):
         """Tell whoever accepts."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.set_write_buffer_limits(high=PIECE)
+        transport.set_write_buffer_limits(high=WAITING)
         self._accepted(self)
 
-    def data_received(self, data: bytes) -> None:
-        """Keep what comes until somebody reads."""
-        self._pieces.append(data)
-        self._waiting += len(data)
-        if self._waiting >= PIECE:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where to put what comes."""
+        return self._buffer
+
+    def buffer_updated(self, size: int) -> None:
+        """Keep what has come until somebody reads."""
+        self._pieces.append(bytes(self._buffer[:size]))
+        self._waiting += size
+        if self._waiting >= WAITING:
             self._transport.pause_reading()
         self._news.set()
 
@@ -93,7 +104,7 @@ class LocalEnd(asyncio.Protocol):
             return b""
         piece = self._pieces.popleft()
         self._waiting -= len(piece)
-        if self._waiting < PIECE <= self._waiting + len(piece) and not self._has_ended:
+        if self._waiting < WAITING <= self._waiting + len(piece) and not self._has_ended:
             self._transport.resume_reading()
         return piece
 

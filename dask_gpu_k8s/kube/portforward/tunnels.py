@@ -181,8 +181,8 @@ class Tunnels:
 
     def _dial(self, ready: int, now: float) -> None:
         in_trouble = self._trouble_since is not None
-        # Those that wait come first: a node is slower with each that is opened at once.
-        wanted = max(self._spares, self._waiting)
+        # Not one for each connection that waits: most last shorter than dialling would.
+        wanted = self._spares or min(self._waiting, 1)
         count = upkeep.to_dial(wanted, ready, self._dialling, in_trouble)
         for _ in range(count):
             self._dialling += 1

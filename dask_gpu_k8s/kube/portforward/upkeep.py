@@ -86,7 +86,7 @@ def to_dial(wanted: int, ready: int, dialling: int, in_trouble: bool) -> int:
     Parameters
     ----------
     wanted : int
-        How many there should be for the connections that wait or will come.
+        How many should stand ready; no more are dialled at the same time.
     ready : int
         How many do.
     dialling : int

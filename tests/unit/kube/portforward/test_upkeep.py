@@ -103,7 +103,6 @@ def test_without_a_spare_one_silence_proves_nothing():
         (4, 8, 0, False, 0),
         (4, 0, 0, True, 1),
         (4, 0, 4, True, 0),
-        (6, 0, 4, False, 2),
         (0, 0, 0, False, 0),
     ],
 )

@@ -37,7 +37,8 @@ LOG_SECONDS = 2.0
 NEWS_SECONDS = 3.0
 """How long Kubernetes may take to say that a container has ended of which Dask knows already."""
 
-_LOG_LINES = 20
+_LOG_LINES = 100
+"""What is read of a log: a worker writes about twenty lines when its nanny starts it again."""
 _AT_ONCE = 4
 """Logs that are read at a time: many workers may end together."""
 _MANY = 20

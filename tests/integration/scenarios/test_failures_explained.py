@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 
 import pytest
 
@@ -183,13 +183,13 @@ def gone(kubernetes) -> bool:
 def test_row_11_a_node_that_comes_later_than_the_timeout_is_waited_for(settings, kubernetes):
     """Kubernetes' autoscaler says that it is being made: that is progress, however long it takes."""
     timeout, resource = 10, f"example.org/{kubernetes.namespace}"
-    with ThreadPoolExecutor(1) as thread:
+    with futures.ThreadPoolExecutor(1) as thread:
         begun = time.monotonic()
         limits = {"limits": {resource: "1"}}
         making = thread.submit(KubeCluster, scheduler_resources=limits, resource_timeout=timeout, **settings)
         kubernetes.kubectl("wait", "--for=create", "pod/demo-scheduler", "--timeout=30s")
         say_that_a_node_comes(kubernetes, "demo-scheduler")
-        with pytest.raises(TimeoutError):
+        with pytest.raises(futures.TimeoutError):
             making.result(begun + 2 * timeout - time.monotonic())
         node = kubernetes.kubectl("get", "nodes", "-o", "name").split()[0]
         for field in ("capacity", "allocatable"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -44,7 +45,7 @@ def test_row_20_workers_that_fit_nowhere_are_shown_with_the_reason_everywhere(se
         why = kubernetes.kubectl("get", "daskworkergroup", "demo-default", condition)
         assert why.startswith("0 of 2 ready; 2: fits on no node: 0/")
         assert "Insufficient nvidia.com/gpu" in why
-        with pytest.raises(TimeoutError) as caught, Client(cluster) as client:
+        with pytest.raises((TimeoutError, asyncio.TimeoutError)) as caught, Client(cluster) as client:
             client.wait_for_workers(1, timeout=2)
         if sys.version_info >= (3, 11):
             assert why in caught.value.__notes__[0]
@@ -117,6 +118,25 @@ def test_a_worker_that_needs_too_much_memory_says_so(settings, caplog):
     assert (
         "OOMKilled: container worker was killed because it needed more memory than its limit of 400Mi" in told
     )
+
+
+@pytest.mark.only(REAL, "it takes a kubelet that measures volumes")
+def test_a_worker_that_its_node_evicts_says_why_though_it_is_replaced_at_once(settings, kubernetes, caplog):
+    small = {
+        "volumes": [{"name": "small", "emptyDir": {"sizeLimit": "1Mi"}}],
+        "volume_mounts": [{"name": "small", "mountPath": "/small"}],
+    }
+
+    def fill() -> None:
+        with open("/small/file", "wb") as file:
+            file.write(bytes(16 << 20))
+
+    with KubeCluster(n_workers=1, worker_options=small, **settings) as cluster, Client(cluster) as client:
+        client.submit(fill).result(timeout=60)
+        (name,) = client.run(lambda dask_worker: dask_worker.name).values()
+        while f"a worker has ended: Pod {name} on node" not in caplog.text:
+            time.sleep(0.1)
+    assert 'Evicted: Usage of EmptyDir volume "small" exceeds the limit "1Mi"' in caplog.text
 
 
 @pytest.mark.parametrize("command", ["dask worker", "dask worker --nworkers 2"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from dask_gpu_k8s.api.conditions import find, parse_time
@@ -13,6 +14,12 @@ DELETED = "Deleted"
 """Reason of the end of a Pod that somebody has deleted."""
 
 _UNREMARKABLE = (DELETED, "Completed")
+
+_UNKNOWN = "ContainerStatusUnknown"
+"""Reason of a container that its kubelet has lost; the message is the kubelet's then, not the container's."""
+
+_TAKEN_AWAY = ("Evicted", "Preempted")
+"""Events by which it is said of a Pod, before it ends, that it will not end by itself."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class End:
     def __str__(self) -> str:
         node = f" on node {self.node}" if self.node else ""
         line = f". Its last line: {self.line}" if self.line and self.line not in self.message else ""
-        return f"Pod {self.pod}{node}: {self.reason}: {self.message}{line}"
+        return f"Pod {self.pod}{node}: {self.reason}: {self.message.rstrip('. ')}{line}"
 
 
 def find_end(pod: Manifest, container: str) -> End | None:
@@ -88,9 +95,27 @@ def find_end(pod: Manifest, container: str) -> End | None:
         message=message,
         exit_code=ended.get("exitCode"),
         at=ended.get("finishedAt") or "",
-        line=last_line(ended.get("message") or ""),
+        line="" if ended.get("reason") == _UNKNOWN else last_line(ended.get("message") or ""),
         is_of_pod=whole is not None,
     )
+
+
+def blame(end: End, about: Sequence[Manifest]) -> End:
+    """Return an end with its reason as events give it, where they know that somebody took the Pod away.
+
+    A worker that is evicted may end well by itself, and its Pod be gone before its status says anything else.
+
+    Parameters
+    ----------
+    end : End
+    about : sequence of dict
+        Events about this very Pod, the latest last.
+    """
+    for event in reversed(about):
+        if event.get("reason") in _TAKEN_AWAY:
+            message = str(event.get("message") or event.get("note") or "")
+            return replace(end, reason=event["reason"], message=message, is_of_pod=True)
+    return end
 
 
 def is_running(pod: Manifest, container: str) -> bool:

@@ -15,13 +15,15 @@ from typing import Any
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.container_state import last_line
-from dask_gpu_k8s.api.ends import DELETED, End, find_end, is_running
-from dask_gpu_k8s.api.resources import POD
+from dask_gpu_k8s.api.ends import DELETED, End, blame, find_end, is_running
+from dask_gpu_k8s.api.explain import events_of
+from dask_gpu_k8s.api.resources import EVENT, POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.cluster import missing
 from dask_gpu_k8s.cluster.facts import dask_container
 from dask_gpu_k8s.cluster.logs import last_lines
 from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.errors import KubeError
 from dask_gpu_k8s.kube.reflector import Reflector
 
 logger = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ _LATELY = 20
 """Ends that can be told without the name of their worker."""
 
 LOG_SECONDS = 2.0
-"""How long reading a last line may take; the end is told without it then."""
+"""How long reading its events or its log may take; the end is told without it then."""
 
 NEWS_SECONDS = 3.0
 """How long Kubernetes may take to say that a container has ended of which Dask knows already."""
@@ -113,10 +115,22 @@ class WorkerEnds:
             _remember(self._ends, name, end)  # From before we came.
 
     async def _tell(self, pod: Manifest, container: str, end: End) -> None:
-        """Complete an end by the last line of the log, and log it."""
+        """Complete an end by what events and the log know of it, and log it."""
+        if not end.is_of_pod:
+            end = blame(end, events_of(pod, await self._events(pod)))
         if not end.line and end.reason != DELETED:
             end = replace(end, line=last_line(await self._last_lines(pod, container, ended=True)))
         self._conclude(end)
+
+    async def _events(self, pod: Manifest) -> list[Manifest]:
+        fields = {"involvedObject.kind": "Pod", "involvedObject.name": pod["metadata"]["name"]}
+        async with self._reading:
+            try:
+                listing = self._kube.list(EVENT, self._namespace, fields=fields)
+                found: list[Manifest] = (await asyncio.wait_for(listing, LOG_SECONDS))["items"]
+            except (KubeError, asyncio.TimeoutError):
+                return []
+        return found
 
     def _conclude(self, end: End) -> None:
         if self._ends.get(end.pod) == end:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dask_gpu_k8s.api.ends import find_end
+from dask_gpu_k8s.api.ends import blame, find_end
 
 RUNNING = {"running": {}}
 
@@ -57,7 +57,7 @@ def test_an_eviction_by_its_node():
         "status": "True",
         "reason": "TerminationByKubelet",
     }
-    why = "The node was low on resource: memory."
+    why = "The node was low on resource: memory"
     evicted = pod(ended(137), conditions=[disrupted], phase="Failed", reason="Evicted", message=why)
     assert said(evicted) == f"Pod w on node n1: Evicted: {why}"
 
@@ -71,6 +71,15 @@ def test_a_preemption():
         True,
         True,
     )
+
+
+def test_an_eviction_of_which_only_an_event_knows():
+    """A worker that is drained ends well, and its Pod may be gone before the kubelet says more."""
+    end = find_end(pod(ended(0, "Completed")), "worker")
+    events = [{"reason": "Evicted", "message": "The node was low on memory. "}, {"reason": "Killing"}]
+    assert str(blame(end, events)) == "Pod w on node n1: Evicted: The node was low on memory"
+    assert blame(end, events).is_trouble
+    assert blame(end, events[1:]) is end
 
 
 def test_what_ended_before_its_pod_was_deleted_did_not_end_by_that():

@@ -14,8 +14,8 @@ from dask_gpu_k8s.cluster.verdict import Verdict
 ON_ITS_WAY = frozenset(
     {
         "AwaitsScheduler", "ClusterNotFound", "Completed", "ContainerCreating", "ContainersNotReady",
-        "Creating", "NamespaceTerminating", "NotReady", "PodInitializing", "Pulling", "ScalingUp", "Scheduling",
-        "SchedulingGated", "Suspended", "Terminating", "Unhealthy", "WorkersReady",
+        "Creating", "NamespaceTerminating", "NotReady", "PodInitializing", "Pulling", "ScalingUp",
+        "Scheduling", "SchedulingGated", "Suspended", "Terminating", "Unhealthy", "WorkersReady",
     }
 )  # fmt: skip
 """Reasons for which a group may not be ready though nothing is wrong, its cluster's end among them."""

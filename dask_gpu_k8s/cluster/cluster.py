@@ -28,7 +28,7 @@ from dask_gpu_k8s.cluster.standing import sentence, to_html
 from dask_gpu_k8s.errors import DaskClusterError
 
 _SHAPING = (
-    "name", "image", "n_workers", "resources", "env", "worker_command", "idle_timeout", "jupyter",
+    "name", "image", "n_workers", "resources", "env", "worker_command", "idle_timeout", "ttl", "jupyter",
     "scheduler_service_type", "scheduler_resources", "scheduler_options", "worker_options",
 )  # fmt: skip
 
@@ -68,6 +68,10 @@ class KubeCluster(LifeCycle):
     idle_timeout : int, optional
         Seconds without work after which the operator deletes the cluster. Default never. Neither this
         client's connection nor results that it holds are work.
+    ttl : int, optional
+        Seconds after the last sign of life of all clients after which the operator deletes the cluster,
+        e.g. 300: for a notebook that is killed or a laptop that is lost. Default never. A client that is
+        connected renews a Lease, which takes the right to create and patch leases.
     resource_timeout : float, optional
         Seconds without any progress after which a start has failed. Default 60.
     scheduler_service_type : str, optional
@@ -140,6 +144,7 @@ class KubeCluster(LifeCycle):
         create_mode: CreateMode | str | None = None,
         shutdown_on_close: bool | None = None,
         idle_timeout: int | None = None,
+        ttl: int | None = None,
         resource_timeout: float | None = None,
         scheduler_service_type: str | None = None,
         custom_cluster_spec: Any = None,
@@ -157,9 +162,6 @@ class KubeCluster(LifeCycle):
         scheduler_sync_interval: float = 1,
         **unknown: Any,
     ) -> None:
-        # Here, and not above: it loads all that talks to Kubernetes, as much again as this package.
-        from dask_gpu_k8s.cluster.session import Session
-
         given = dict(locals())
         _refuse_unknown(unknown)
         settings = resolve({argument: given[argument] for argument in ARGUMENTS})
@@ -168,7 +170,7 @@ class KubeCluster(LifeCycle):
             if argument not in ("name", "security"):  # properties
                 setattr(self, argument, getattr(settings, argument))
         super().__init__(
-            Session(settings, quiet),
+            settings,
             loop=loop,
             asynchronous=asynchronous,
             quiet=quiet,

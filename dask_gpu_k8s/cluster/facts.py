@@ -22,7 +22,7 @@ def facts(cluster: Manifest) -> dict[str, Any]:
     -------
     dict
         ``image``, ``n_workers``, ``resources``, ``env``, ``worker_command``, ``jupyter``,
-        ``scheduler_service_type``, ``idle_timeout``.
+        ``scheduler_resources``, ``scheduler_service_type``, ``idle_timeout``, ``ttl``.
     """
     spec = cluster["spec"]
     worker, scheduler = spec["worker"], spec["scheduler"]
@@ -40,5 +40,7 @@ def facts(cluster: Manifest) -> dict[str, Any]:
         "worker_command": words,
         "jupyter": "--jupyter" in scheduler_words,
         "scheduler_service_type": (scheduler.get("service") or {}).get("type", "ClusterIP"),
+        "scheduler_resources": first.get("resources") or {},
         "idle_timeout": spec.get("idleTimeout") or 0,
+        "ttl": spec.get("ttl") or 0,
     }

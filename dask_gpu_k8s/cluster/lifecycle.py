@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed.core import Status
@@ -13,6 +14,11 @@ from distributed.utils import NoOpAwaitable, sync
 from dask_gpu_k8s.cluster import lifetime, loops
 from dask_gpu_k8s.cluster.base import SteadyCluster
 from dask_gpu_k8s.cluster.facts import facts
+from dask_gpu_k8s.cluster.modes import is_ours
+from dask_gpu_k8s.cluster.settings import Settings
+from dask_gpu_k8s.cluster.wanted import wanted_manifest
+from dask_gpu_k8s.kube.importing import imported
+from dask_gpu_k8s.kube.within import despite_cancellation
 
 if TYPE_CHECKING:
     from dask_gpu_k8s.cluster.session import Session
@@ -35,11 +41,13 @@ class LifeCycle(SteadyCluster):
         ``None`` until it is known who created it.
     """
 
-    def __init__(self, session: Session, *, loop: Any, asynchronous: bool, **options: Any) -> None:
+    def __init__(self, settings: Settings, *, loop: Any, asynchronous: bool, **options: Any) -> None:
         lifetime.watch_sigterm()
-        self._session = session
-        self.namespace = session.namespace
-        self.shutdown_on_close = session.settings.shutdown_on_close
+        self._settings = settings
+        self._wanted = wanted_manifest(settings)
+        metadata = self._wanted["metadata"]
+        self.namespace = settings.namespace or metadata.get("namespace")
+        self.shutdown_on_close = settings.shutdown_on_close
         self._is_over = False
         self._starting: asyncio.Future[None] | None = None
         self._closing: asyncio.Future[None] | None = None
@@ -47,7 +55,7 @@ class LifeCycle(SteadyCluster):
         self._has_own_thread = not asynchronous
 
         def take(loop: Any) -> Any:
-            SteadyCluster.__init__(self, loop=loop, asynchronous=asynchronous, name=session.name, **options)
+            SteadyCluster.__init__(self, loop=loop, asynchronous=asynchronous, name=metadata["name"], **options)
             return self._loop_runner
 
         if asynchronous or loop is not None:
@@ -57,15 +65,22 @@ class LifeCycle(SteadyCluster):
         if not asynchronous and not self.called_from_running_loop:
             self._start_now(loop is not None)
 
+    @cached_property
+    def _session(self) -> Session:
+        """The way to Kubernetes and to the scheduler; it loads all that talks to them."""
+        from dask_gpu_k8s.cluster.session import Session
+
+        return Session(self._settings, self._wanted, self.quiet)
+
     def _start_now(self, is_foreign_loop: bool) -> None:
         if is_foreign_loop:
             self._loop_runner.start()
         try:
             self.sync(self._started)
         except BaseException:
-            # After Ctrl-C the start is being cancelled in the loop; it cleans up there.
+            # Ctrl-C ends the waiting, not the start.
             with suppress(Exception):
-                self.sync(self._start_is_over, callback_timeout=lifetime.LIMIT)
+                self.sync(self._close, callback_timeout=lifetime.LIMIT)
             self._stop_loop()
             raise
 
@@ -80,14 +95,11 @@ class LifeCycle(SteadyCluster):
         self._make_clients_patient()
         return self
 
-    async def _start_is_over(self) -> None:
-        if self._starting is not None:
-            await asyncio.wait({self._starting})
-
     async def _start(self) -> None:
         if not self._has_own_thread:
             self._keeper = asyncio.ensure_future(self._keep())
         try:
+            await imported("dask_gpu_k8s.cluster.session")
             await self._session.connect()
             self.namespace = self._session.namespace
             await self._session.find_or_create()
@@ -97,19 +109,28 @@ class LifeCycle(SteadyCluster):
             await super()._start()
         except BaseException:
             self.status = Status.closing
-            await self._session.give_up()
-            await self._release()
-            self._finish()
+            if self._session.has_created:
+                # Should this be cut off as well, it goes when the process leaves.
+                self.shutdown_on_close = True
+                lifetime.register(self)
+            await despite_cancellation(asyncio.ensure_future(self._give_up()), 2 * lifetime.LIMIT)
             raise
+
+    async def _give_up(self) -> None:
+        await self._session.give_up()
+        await self._release()
+        self._finish()
 
     def _adopt(self) -> None:
         """Take over what the DaskCluster says, whoever made it, and answer for it from now on."""
         lifetime.register(self)
         for fact, value in facts(self._session.manifest).items():
             setattr(self, fact, value)
-        if self.shutdown_on_close is None:
-            created = self._session.found is not None and self._session.found.created
-            self.shutdown_on_close = created and not self._session.settings.keep_created
+        self.shutdown_on_close = is_ours(
+            self.shutdown_on_close,
+            created=self._session.has_created,
+            keeps_created=self._settings.keep_created,
+        )
 
     # Closing
 
@@ -150,7 +171,9 @@ class LifeCycle(SteadyCluster):
         try:
             self.sync(self._close, timeout)
         finally:
-            self._stop_loop()
+            # After Ctrl-C it goes on in the loop, and may be waited for again.
+            if self._is_over:
+                self._stop_loop()
         return None
 
     async def _close(self, timeout: float = 3600) -> None:
@@ -159,12 +182,15 @@ class LifeCycle(SteadyCluster):
         await asyncio.shield(self._closing)
 
     async def _close_once(self, timeout: float) -> None:
+        # A start that has not begun yet never will; one that is cut off cleans up.
         self.status = Status.closing
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
             await asyncio.wait({self._starting})
+        if self._is_over:
+            return
         try:
-            if self.shutdown_on_close and not self._is_over:
+            if self.shutdown_on_close:
                 await self._session.delete(timeout)
         finally:
             await self._release()

@@ -44,6 +44,21 @@ def parse_create_mode(value: Any) -> CreateMode:
         ) from None
 
 
+def is_ours(argument: bool | None, *, created: bool, keeps_created: bool) -> bool:
+    """Decide whether a cluster object deletes its DaskCluster when it is closed.
+
+    Parameters
+    ----------
+    argument : bool or None
+        ``shutdown_on_close``, as far as it was said: that decides.
+    created : bool
+        Whether this object has created it. What it only found is somebody else's.
+    keeps_created : bool
+        Whether the configuration says that not even that is deleted.
+    """
+    return argument if argument is not None else created and not keeps_created
+
+
 def choose(mode: CreateMode, exists: bool, name: str, namespace: str) -> Literal["create", "connect"]:
     """Decide whether to create or to connect.
 

@@ -21,11 +21,10 @@ from dask_gpu_k8s.cluster.lifetime import LIMIT, Remains, delete_cluster
 from dask_gpu_k8s.cluster.line import ANSWER_SECONDS, open_comm
 from dask_gpu_k8s.cluster.logs import collect_logs
 from dask_gpu_k8s.cluster.lookout import Lookout
-from dask_gpu_k8s.cluster.modes import CreateMode
 from dask_gpu_k8s.cluster.security import find_security
 from dask_gpu_k8s.cluster.settings import Settings
 from dask_gpu_k8s.cluster.standing import Standing, of_scheduler
-from dask_gpu_k8s.cluster.start import Found, find_or_create, make_manifest
+from dask_gpu_k8s.cluster.start import Found, find_or_create
 from dask_gpu_k8s.cluster.surroundings import find_way
 from dask_gpu_k8s.cluster.translate import in_plain_words
 from dask_gpu_k8s.cluster.verdict import Verdict
@@ -34,6 +33,7 @@ from dask_gpu_k8s.cluster.workers import Workers
 from dask_gpu_k8s.errors import DaskClusterError
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.config import Connection
+from dask_gpu_k8s.kube.within import despite_cancellation
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ class Session:
     Parameters
     ----------
     settings : Settings
+    wanted : Manifest
+        The DaskCluster that they ask for, as from `wanted_manifest`.
     quiet : bool
         Show no progress.
 
@@ -63,15 +65,11 @@ class Session:
         What is shown to it; ``None`` if it does not speak TLS, or nobody knows yet.
     """
 
-    def __init__(self, settings: Settings, quiet: bool) -> None:
+    def __init__(self, settings: Settings, wanted: Manifest, quiet: bool) -> None:
         self.settings = settings
         self._quiet = quiet
-        connects_only = settings.create_mode is CreateMode.CONNECT_ONLY
-        if connects_only and settings.custom_cluster_spec is None:
-            self._wanted_manifest: Manifest = {"metadata": {"name": settings.name}}
-        else:
-            self._wanted_manifest = make_manifest(settings)
-        metadata = self._wanted_manifest["metadata"]
+        self._wanted_manifest = wanted
+        metadata = wanted["metadata"]
         self.name: str = metadata["name"]
         self.namespace: str | None = settings.namespace or metadata.get("namespace")
         self.found: Found | None = None
@@ -146,10 +144,15 @@ class Session:
             self.found = await asyncio.shield(looking)
         except asyncio.CancelledError:
             # The request is on its way: what it creates must not be left behind unknown.
-            await asyncio.wait({looking}, timeout=LIMIT)
+            await despite_cancellation(looking, LIMIT)
             if looking.done() and not looking.exception():
                 self.found = looking.result()
             raise
+
+    @property
+    def has_created(self) -> bool:
+        """Whether the DaskCluster was created here."""
+        return self.found is not None and self.found.created
 
     async def reach_scheduler(self) -> None:
         """Wait for the scheduler and open a line to it.
@@ -162,7 +165,7 @@ class Session:
             read.
         """
         cluster, settings = self.manifest, self.settings
-        if self.found is not None and self.found.created:
+        if self.has_created:
             ways.check_type(ways.asked_service(cluster), settings.wish)
         self._workers = await self._stack.enter_async_context(
             Workers(self.kube, self.namespace or "", self.name)
@@ -258,7 +261,7 @@ class Session:
     async def give_up(self) -> None:
         """Delete what was created by a start that failed."""
         remains = self.remains()
-        if remains is None or self.found is None or not self.found.created:
+        if remains is None or not self.has_created:
             return
         try:
             await asyncio.wait_for(delete_cluster(self.kube, remains), LIMIT)

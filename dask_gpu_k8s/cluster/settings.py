@@ -62,7 +62,7 @@ class Settings:
         What the argument said.
     keep_created : bool
         Whether the configuration says that what was created is not deleted.
-    idle_timeout : int
+    idle_timeout, ttl : int
         Seconds; 0 for never.
     resource_timeout : float
         Seconds.
@@ -93,6 +93,7 @@ class Settings:
     shutdown_on_close: bool | None
     keep_created: bool
     idle_timeout: int
+    ttl: int
     resource_timeout: float
     custom_cluster_spec: Any
     kubeconfig: Any
@@ -132,6 +133,7 @@ def resolve(arguments: Mapping[str, Any]) -> Settings:
         node_port_host=_host(values["node_port_host"]),
         wish=_wish(arguments),
         idle_timeout=parse_count(values["idle_timeout"] or 0, "idle_timeout"),
+        ttl=parse_count(values["ttl"] or 0, "ttl"),
         resource_timeout=_seconds(values["resource_timeout"], "resource_timeout"),
         jupyter=bool(values["jupyter"]),
         security=_security(values["security"]),

@@ -61,6 +61,7 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917 - upstream's parameters, by pos
     idle_timeout: int = 0,
     jupyter: bool = False,
     *,
+    ttl: int = 0,
     security: bool = False,
     scheduler_resources: Mapping[str, Any] | None = None,
     scheduler_options: Options | None = None,
@@ -88,6 +89,8 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917 - upstream's parameters, by pos
         Seconds without work after which the cluster is to be deleted; 0 for never.
     jupyter : bool, optional
         Run a Jupyter server on the scheduler.
+    ttl : int, optional
+        Seconds after which the cluster is to be deleted unless a client renews its Lease; 0 for never.
     security : bool, optional
         Speak TLS.
     scheduler_options, worker_options : PodOptions or mapping, optional
@@ -113,13 +116,14 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917 - upstream's parameters, by pos
     scheduler = make_scheduler_spec(
         name, env, scheduler_resources, image, scheduler_service_type, jupyter, options=scheduler_options
     )
-    idle = {"idleTimeout": idle_timeout} if parse_count(idle_timeout, "idle_timeout") else {}
+    seconds = {"idleTimeout": parse_count(idle_timeout, "idle_timeout"), "ttl": parse_count(ttl, "ttl")}
+    ends = {field: value for field, value in seconds.items() if value}
     tls = {"security": True} if security else {}
     return {
         "apiVersion": DASKCLUSTER.api_version,
         "kind": DASKCLUSTER.kind,
         "metadata": {"name": name, "labels": labels.of_cluster(name)},
-        "spec": {"worker": worker, "scheduler": scheduler, **idle, **tls},
+        "spec": {"worker": worker, "scheduler": scheduler, **ends, **tls},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from dask_gpu_k8s.kube import config, urls
 from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.errors import Gone, ServerError, TooManyRequests, Unreachable
 from dask_gpu_k8s.kube.limits import Limits
+from dask_gpu_k8s.kube.session import tls_context
 from dask_gpu_k8s.kube.streams import Streams
 from dask_gpu_k8s.kube.transport import Transport
 from dask_gpu_k8s.kube.urls import ALL_NAMESPACES, Param, Selector
@@ -46,6 +48,8 @@ class KubeClient(Streams):
         Where to, and as whom. It may serve several clients, one after the other or at once.
     limits : Limits, optional
         How many requests at once, and how many in a second. Watches and other streams do not count.
+    tls : ssl.SSLContext, optional
+        From `dask_gpu_k8s.kube.session.tls_context`; by default made here, which takes a while.
 
     Attributes
     ----------
@@ -61,8 +65,13 @@ class KubeClient(Streams):
         Called after each try of a request; see `OnCall`.
     """
 
-    def __init__(self, connection: config.Connection, limits: Limits | None = None) -> None:
-        super().__init__(Transport(connection), connection.namespace)
+    def __init__(
+        self,
+        connection: config.Connection,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(Transport(connection, tls), connection.namespace)
         self.connection = connection
         self.server = connection.server
         self.limits = limits or Limits()
@@ -71,7 +80,7 @@ class KubeClient(Streams):
     async def open(
         cls, kubeconfig: config.Kubeconfig | None = None, context: str | None = None
     ) -> KubeClient:
-        """Open a client; nothing is sent yet.
+        """Open a client; nothing is sent yet, and the event loop is not held up.
 
         Parameters
         ----------
@@ -83,7 +92,9 @@ class KubeClient(Streams):
         NoConfig
             If no usable configuration is found.
         """
-        return cls(await config.load(kubeconfig, context))
+        connection = await config.load(kubeconfig, context)
+        # The system's authorities alone take OpenSSL tens of milliseconds to read.
+        return cls(connection, tls=await asyncio.to_thread(tls_context, connection))
 
     @classmethod
     @contextlib.asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ async def load(kubeconfig: Kubeconfig | None = None, context: str | None = None)
     Looks at `kubeconfig`, else at the files in ``$KUBECONFIG``, else at ``~/.kube/config``, else at the
     service account of the Pod this runs in. A `context` is only looked for in kubeconfigs.
 
+    Files are read in a thread: a kubeconfig of many clusters takes seconds to parse.
+
     Parameters
     ----------
     kubeconfig : str, path or mapping, optional
@@ -78,6 +81,10 @@ async def load(kubeconfig: Kubeconfig | None = None, context: str | None = None)
     NoConfig
         If nothing usable is found; the message says where was looked and what is wrong there.
     """
+    return await asyncio.to_thread(_load, kubeconfig, context)
+
+
+def _load(kubeconfig: Kubeconfig | None, context: str | None) -> Connection:
     if isinstance(kubeconfig, Mapping):
         return _from_kubeconfig([(kubeconfig, Path.cwd())], kubeconfig, context)
     paths = _paths(kubeconfig)

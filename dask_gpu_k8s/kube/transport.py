@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
@@ -28,11 +29,13 @@ class Transport:
     Parameters
     ----------
     connection : Connection
+    tls : ssl.SSLContext, optional
+        By default made here.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, tls: ssl.SSLContext | None = None) -> None:
         self._connection = connection
-        self._context = sessions.tls_context(connection)
+        self._context = tls or sessions.tls_context(connection)
         self._shown: tuple[bytes, bytes] | None = None
         self._proxy = proxy_for(connection)
         self._session = sessions.open_session(self._context)

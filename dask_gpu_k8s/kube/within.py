@@ -1,9 +1,11 @@
-"""A time limit that does not get in the way of being cancelled."""
+"""Time limits and cancellation that do not get in each other's way."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -37,3 +39,14 @@ async def within(seconds: float, awaitable: Awaitable[T]) -> T:
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
+
+
+async def despite_cancellation(task: asyncio.Future[T], seconds: float) -> None:
+    """Wait for a task for no longer than that, however often we are cancelled meanwhile.
+
+    For cleaning up: whoever calls it is being cancelled already, and raises that when this is over.
+    """
+    deadline = time.monotonic() + seconds
+    while not task.done() and (left := deadline - time.monotonic()) > 0:
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({task}, timeout=left)

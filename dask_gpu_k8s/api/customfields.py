@@ -276,6 +276,10 @@ def worker_group() -> Manifest:
         updatedReplicas=count("Worker Pods that are made from the present template."),
         selector=text("Label selector of the Pods."),
         counter=count("How many worker names were ever given out."),
+        frozenBy=_described(
+            {"type": "array", "items": text()},
+            "Who keeps the workers as they are, by annotations of the cluster, once none is on its way out.",
+        ),
     )
     name = text(maxLength=names.MAX_WORKER_GROUP_NAME)
     return _resource("Workers of one kind, of one Dask cluster.", spec, status, name)

@@ -35,6 +35,9 @@ WORKER_COMMAND = "dask.org/worker-command"
 RENEW = "kubernetes.dask.org/renew-certificates"
 """Annotation on a secured DaskCluster; each new value makes the operator renew its certificates once."""
 
+FROZEN = "kubernetes.dask.org/frozen-"
+"""Begins annotations on a DaskCluster whose workers somebody keeps as they are; see `api.holds`."""
+
 FAILURES = "kubernetes.dask.org/failures"
 """Annotation on a worker Pod: how many in a row ended badly before it, each in the place of the last."""
 

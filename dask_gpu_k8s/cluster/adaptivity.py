@@ -1,4 +1,4 @@
-"""What `KubeCluster.adapt` is given and gives back."""
+"""What `KubeCluster` says of the sizes of worker groups."""
 
 from __future__ import annotations
 
@@ -23,6 +23,22 @@ class Adaptivity:
 
     minimum: int
     maximum: int
+
+
+@dataclass(frozen=True)
+class WorkerGroup:
+    """A group of workers.
+
+    Attributes
+    ----------
+    n_workers : int
+        How many workers it is to have now.
+    adaptivity : Adaptivity or None
+        Between which bounds it grows and shrinks by itself; ``None`` if it does not.
+    """
+
+    n_workers: int
+    adaptivity: Adaptivity | None = None
 
 
 @dataclass(frozen=True)

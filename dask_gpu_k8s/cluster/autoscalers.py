@@ -54,14 +54,25 @@ class Autoscalers:
                 except NotFound:
                     continue
 
+    async def bounds(self) -> dict[str, Adaptivity]:
+        """Return the bounds of those groups that have an autoscaler, by the full name of the group."""
+        with in_plain_words(f"autoscalers of {self._namespace}/{self._cluster}"):
+            oldest_last = sorted(await self._all(), key=lambda each: each["metadata"]["creationTimestamp"])[
+                ::-1
+            ]
+        # Of several for one group, the oldest works.
+        return {
+            names.autoscaled_group(each["spec"]): Adaptivity(each["spec"]["minimum"], each["spec"]["maximum"])
+            for each in oldest_last
+        }
+
     async def _of(self, group: str) -> list[Manifest]:
-        found = await self._kube.list(DASKAUTOSCALER, self._namespace)
         full = names.worker_group(self._cluster, group)
-        return [
-            each
-            for each in found["items"]
-            if each["spec"]["cluster"] == self._cluster and names.autoscaled_group(each["spec"]) == full
-        ]
+        return [each for each in await self._all() if names.autoscaled_group(each["spec"]) == full]
+
+    async def _all(self) -> list[Manifest]:
+        found = await self._kube.list(DASKAUTOSCALER, self._namespace)
+        return [each for each in found["items"] if each["spec"]["cluster"] == self._cluster]
 
     def _make(self, group: str, limits: dict[str, int]) -> Manifest:
         full = names.worker_group(self._cluster, group)

@@ -15,9 +15,10 @@ from distributed.utils import format_dashboard_link
 
 from dask_gpu_k8s.api.names import DEFAULT_GROUP
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.cluster.adaptivity import Adaptivity, PendingAdaptivity, parse_bounds
+from dask_gpu_k8s.cluster.adaptivity import Adaptivity, PendingAdaptivity, WorkerGroup, parse_bounds
 from dask_gpu_k8s.cluster.arguments import hint, parse_count
 from dask_gpu_k8s.cluster.display import worker_count
+from dask_gpu_k8s.cluster.freezing import Frozen
 from dask_gpu_k8s.cluster.group_spec import make_group
 from dask_gpu_k8s.cluster.killed import add_note, killed_workers
 from dask_gpu_k8s.cluster.lifecycle import LifeCycle
@@ -223,8 +224,9 @@ class KubeCluster(LifeCycle):
         return self.sync(self._scale, parse_count(n, "n"), worker_group)
 
     async def _scale(self, n: int, worker_group: str) -> None:
-        await self._session.autoscalers.end(worker_group)
-        await self._session.groups.scale(worker_group, n)
+        async with self._session.orders:
+            await self._session.autoscalers.end(worker_group)
+            await self._session.groups.scale(worker_group, n)
 
     def adapt(
         self, minimum: int | None = None, maximum: int | None = None, worker_group: str = DEFAULT_GROUP
@@ -263,9 +265,10 @@ class KubeCluster(LifeCycle):
         return PendingAdaptivity(**vars(bounds), request=request) if self.asynchronous else bounds
 
     async def _adapt(self, worker_group: str, bounds: Adaptivity) -> None:
-        if worker_group != DEFAULT_GROUP:
-            await self._session.groups.find(worker_group)
-        await self._session.autoscalers.adapt(worker_group, bounds)
+        async with self._session.orders:
+            if worker_group != DEFAULT_GROUP:
+                await self._session.groups.find(worker_group)
+            await self._session.autoscalers.adapt(worker_group, bounds)
 
     def add_worker_group(
         self,
@@ -328,6 +331,70 @@ class KubeCluster(LifeCycle):
 
     async def _delete_worker_group(self, name: str) -> None:
         await self._session.groups.delete(name)
+
+    def worker_groups(self) -> Any:
+        """Ask Kubernetes which groups of workers there are, whoever made them.
+
+        Returns
+        -------
+        dict of str to WorkerGroup
+            By name, the default group among them.
+
+        Examples
+        --------
+        >>> cluster.worker_groups()["default"].adaptivity  # doctest: +SKIP
+        Adaptivity(minimum=0, maximum=10)
+        """
+        return self.sync(self._worker_groups)
+
+    async def _worker_groups(self) -> dict[str, WorkerGroup]:
+        return await self._session.worker_groups()
+
+    def suspend(self) -> Any:
+        """Let all workers go, and their GPUs with them; does not wait for them.
+
+        The scheduler stays, and clients with it. Results move to no worker any more: what was computed is
+        computed again after `resume`, and what was scattered is lost.
+
+        Examples
+        --------
+        >>> cluster.suspend()  # doctest: +SKIP
+        """
+        return self.sync(self._suspend, True)
+
+    def resume(self) -> Any:
+        """Let the workers come back that `suspend` has let go; does not wait for them."""
+        return self.sync(self._suspend, False)
+
+    async def _suspend(self, yes: bool) -> None:
+        async with self._session.orders:
+            await self._session.suspend_workers(yes)
+
+    def frozen(self) -> Frozen:
+        """Keep the workers as they are while a block lasts, as distributed training needs it.
+
+        No worker is made and none is taken away, neither by `adapt`, nor by `scale`, whoever calls it, nor
+        for an edited template: what is asked for meanwhile happens afterwards. A worker that dies is not
+        replaced. The block begins when no worker is on its way out any more; wait for those that are on
+        their way in before. `suspend` and `close` act all the same. If this process dies, it is over after
+        two minutes.
+
+        Returns
+        -------
+        context manager
+            For ``with``, or ``async with`` in async mode.
+
+        Raises
+        ------
+        DaskClusterError
+            At its begin, if workers do not come to rest within ``resource_timeout``.
+
+        Examples
+        --------
+        >>> with cluster.frozen():  # doctest: +SKIP
+        ...     booster = xgboost.dask.train(client, params, matrix)
+        """
+        return Frozen(self)
 
     @property
     def security(self) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dask_gpu_k8s.api import names
-from dask_gpu_k8s.api.resources import DASKWORKERGROUP
+from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.cluster.arguments import hint
 from dask_gpu_k8s.cluster.translate import in_plain_words
-from dask_gpu_k8s.errors import WorkerGroupExists, WorkerGroupNotFound
+from dask_gpu_k8s.errors import ClusterNotFound, DaskClusterError, WorkerGroupExists, WorkerGroupNotFound
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import AlreadyExists, NotFound
 
@@ -30,14 +30,16 @@ class Groups:
     def _where(self, group: str) -> str:
         return f"worker group {group!r} of {self._namespace}/{self._cluster}"
 
-    async def names(self) -> list[str]:
-        """List the groups' names within the cluster."""
+    async def find_all(self) -> list[Manifest]:
+        """Return all groups."""
         found = await self._kube.list(DASKWORKERGROUP, self._namespace)
+        return [group for group in found["items"] if group["spec"]["cluster"] == self._cluster]
+
+    async def by_name(self) -> dict[str, Manifest]:
+        """Return all groups by their names within the cluster, in the order of these."""
         prefix = names.worker_group(self._cluster, "")
-        full = [
-            group["metadata"]["name"] for group in found["items"] if group["spec"]["cluster"] == self._cluster
-        ]
-        return sorted(name.removeprefix(prefix) for name in full)
+        found = {group["metadata"]["name"].removeprefix(prefix): group for group in await self.find_all()}
+        return dict(sorted(found.items()))
 
     async def find(self, group: str) -> Manifest:
         """Return a group.
@@ -102,10 +104,21 @@ class Groups:
             except NotFound as error:
                 raise await self._not_found(name) from error
 
-    async def _not_found(self, group: str) -> WorkerGroupNotFound:
-        there = await self.names()
+    async def _not_found(self, group: str) -> DaskClusterError:
+        there = list(await self.by_name())
+        if not there and not await self._is_cluster_there():
+            return ClusterNotFound(
+                "it was deleted meanwhile", where=f"{DASKCLUSTER.kind} {self._namespace}/{self._cluster}"
+            )
         return WorkerGroupNotFound(
             f"there is no such worker group{hint(group, there)}",
             where=self._where(group),
             cure=f"Its groups are {', '.join(there) or 'not made yet'}.",
         )
+
+    async def _is_cluster_there(self) -> bool:
+        try:
+            await self._kube.get(DASKCLUSTER, self._cluster, self._namespace)
+        except NotFound:
+            return False
+        return True

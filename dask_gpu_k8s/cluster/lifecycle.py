@@ -17,7 +17,7 @@ from dask_gpu_k8s.cluster.facts import facts
 from dask_gpu_k8s.cluster.modes import is_ours
 from dask_gpu_k8s.cluster.settings import Settings
 from dask_gpu_k8s.cluster.wanted import wanted_manifest
-from dask_gpu_k8s.kube.importing import imported
+from dask_gpu_k8s.kube.aside import imported
 from dask_gpu_k8s.kube.within import despite_cancellation
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ class LifeCycle(SteadyCluster):
         self._has_own_thread = not asynchronous
 
         def take(loop: Any) -> Any:
-            SteadyCluster.__init__(self, loop=loop, asynchronous=asynchronous, name=metadata["name"], **options)
+            SteadyCluster.__init__(
+                self, loop=loop, asynchronous=asynchronous, name=metadata["name"], **options
+            )
             return self._loop_runner
 
         if asynchronous or loop is not None:
@@ -216,6 +218,7 @@ class LifeCycle(SteadyCluster):
 
     def _begin_leaving(self) -> lifetime.Remains | None:
         self.status = Status.closing
+        self._session.is_leaving = True
         return self._session.remains() if self.shutdown_on_close else None
 
     def _abandon(self, timeout: float) -> None:

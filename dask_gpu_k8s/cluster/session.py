@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
 from distributed.security import Security
 
+from dask_gpu_k8s.api.resources import DASKCLUSTER
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.cluster import ways
+from dask_gpu_k8s.cluster.adaptivity import WorkerGroup
 from dask_gpu_k8s.cluster.autoscalers import Autoscalers
 from dask_gpu_k8s.cluster.connect import Route, open_route
 from dask_gpu_k8s.cluster.display import Progress
 from dask_gpu_k8s.cluster.ends import WorkerEnds
+from dask_gpu_k8s.cluster.freezing import Hold
 from dask_gpu_k8s.cluster.groups import Groups
+from dask_gpu_k8s.cluster.heartbeat import Heartbeat
 from dask_gpu_k8s.cluster.killed import add_note, killed_workers, make_note
 from dask_gpu_k8s.cluster.lifetime import LIMIT, Remains, delete_cluster
 from dask_gpu_k8s.cluster.line import ANSWER_SECONDS, open_comm
 from dask_gpu_k8s.cluster.logs import collect_logs
 from dask_gpu_k8s.cluster.lookout import Lookout
+from dask_gpu_k8s.cluster.presence import until_gone
 from dask_gpu_k8s.cluster.security import find_security
 from dask_gpu_k8s.cluster.settings import Settings
 from dask_gpu_k8s.cluster.standing import Standing, of_scheduler
@@ -30,10 +36,11 @@ from dask_gpu_k8s.cluster.translate import in_plain_words
 from dask_gpu_k8s.cluster.verdict import Verdict
 from dask_gpu_k8s.cluster.wait import wait_for_operator, wait_for_scheduler, wait_until_gone
 from dask_gpu_k8s.cluster.workers import Workers
-from dask_gpu_k8s.errors import DaskClusterError
+from dask_gpu_k8s.errors import ClusterNotFound, DaskClusterError, NotAllowed
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.config import Connection
-from dask_gpu_k8s.kube.within import despite_cancellation
+from dask_gpu_k8s.kube.errors import Forbidden, KubeError
+from dask_gpu_k8s.kube.within import despite_cancellation, ended
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +70,10 @@ class Session:
         Where the scheduler is reached.
     security : distributed.Security or None
         What is shown to it; ``None`` if it does not speak TLS, or nobody knows yet.
+    orders : asyncio.Lock
+        Held while one order about sizes is carried out: they take effect in the order of the calls.
+    is_leaving : bool
+        Whether we are about to delete the DaskCluster, so that its end is no news.
     """
 
     def __init__(self, settings: Settings, wanted: Manifest, quiet: bool) -> None:
@@ -76,10 +87,14 @@ class Session:
         self.comm: Any = None
         self.route: Route | None = None
         self.security: Security | None = None
+        self.is_leaving = False
         self._kube: KubeClient | None = None
         self._connection: Connection | None = None
         self._workers: Workers | None = None
         self._ends: WorkerEnds | None = None
+        self.orders = asyncio.Lock()
+        self._holds: set[Hold] = set()
+        self._gone = ""
         self._stack = AsyncExitStack()
 
     @property
@@ -93,9 +108,13 @@ class Session:
 
         Raises
         ------
+        ClusterNotFound
+            If the DaskCluster is gone.
         DaskClusterError
             If it is not open.
         """
+        if self._gone:
+            raise ClusterNotFound(f"it is gone: {self._gone}", where=self.where, cure="Make a new one")
         if self._kube is None:
             raise DaskClusterError(
                 "it is not started or already closed", where=self.where, cure="Await the cluster first."
@@ -148,6 +167,27 @@ class Session:
             if looking.done() and not looking.exception():
                 self.found = looking.result()
             raise
+        if self.manifest["spec"].get("ttl"):
+            await self._show_life(Heartbeat(self.kube, self.manifest))
+
+    async def _show_life(self, heartbeat: Heartbeat) -> None:
+        try:
+            await heartbeat.beat()
+        except Forbidden as error:
+            if self.has_created:
+                raise NotAllowed(
+                    f"its ttl takes the rights to create and patch leases: {error.message.rstrip('.')}",
+                    where=self.where,
+                    cure="Ask for them, or say idle_timeout= in place of ttl=, which takes none.",
+                ) from error
+            logger.warning("%s", heartbeat.warning(error))
+            return
+        except (KubeError, asyncio.TimeoutError) as error:
+            logger.warning("%s", heartbeat.warning(error))
+        self._run_until_closed(heartbeat.run())
+
+    def _run_until_closed(self, work: Coroutine[Any, Any, None]) -> None:
+        self._stack.push_async_callback(ended, asyncio.ensure_future(work))
 
     @property
     def has_created(self) -> bool:
@@ -207,6 +247,13 @@ class Session:
         self._ends = await self._stack.enter_async_context(
             WorkerEnds(self.kube, self.namespace or "", self.name)
         )
+        self._run_until_closed(self._tell_when_gone())
+
+    async def _tell_when_gone(self) -> None:
+        why = await until_gone(self.kube, self.manifest)
+        if not self.is_leaving:
+            self._gone = why
+            logger.warning("%s is gone: %s", self.where, why)
 
     def worker_left(self, name: str, address: str) -> None:
         """Take note that a worker has left the scheduler, for whatever reason."""
@@ -231,6 +278,48 @@ class Session:
             raise DaskClusterError("it is not there yet", where=self.where, cure="Await the cluster first.")
         return self.found.manifest
 
+    async def worker_groups(self) -> dict[str, WorkerGroup]:
+        """Return all groups of workers by their names within the cluster."""
+        bounds = await self.autoscalers.bounds()
+        with in_plain_words(self.where):
+            groups = await self.groups.by_name()
+        return {
+            name: WorkerGroup(
+                int(group["spec"]["worker"].get("replicas", 1)), bounds.get(group["metadata"]["name"])
+            )
+            for name, group in groups.items()
+        }
+
+    async def freeze(self) -> Hold:
+        """Keep the workers as they are.
+
+        Raises
+        ------
+        DaskClusterError
+            If they do not come to rest within ``resource_timeout``.
+        """
+        hold = Hold(self.kube, self.groups, self.namespace or "", self.name)
+        self._holds.add(hold)
+        try:
+            with in_plain_words(self.where):
+                await hold.begin(self.settings.resource_timeout)
+        except BaseException:
+            self._holds.discard(hold)
+            raise
+        return hold
+
+    async def thaw(self, hold: Hold) -> None:
+        """Let the workers come and go again."""
+        if hold in self._holds:
+            self._holds.discard(hold)
+            await hold.end()
+
+    async def suspend_workers(self, yes: bool) -> None:
+        """Ask for no workers at all, or for all of them again."""
+        with in_plain_words(self.where):
+            patch = {"spec": {"suspendWorkers": yes}}
+            await self.kube.patch(DASKCLUSTER, self.name, patch, self.namespace)
+
     async def logs(self) -> Any:
         """Read what all Pods of the cluster have written; see `collect_logs`."""
         with in_plain_words(self.where):
@@ -238,7 +327,7 @@ class Session:
 
     def remains(self) -> Remains | None:
         """Say what there is to delete."""
-        if self.found is None or self._connection is None:
+        if self.found is None or self._connection is None or self._gone:
             return None
         metadata = self.found.manifest["metadata"]
         return Remains(self._connection, metadata["namespace"], metadata["name"], metadata["uid"])
@@ -254,6 +343,7 @@ class Session:
         remains = self.remains()
         if remains is None:
             return
+        self.is_leaving = True
         with in_plain_words(self.where):
             await delete_cluster(self.kube, remains)
             await wait_until_gone(self.kube, self.manifest, timeout)
@@ -270,5 +360,7 @@ class Session:
 
     async def close(self) -> None:
         """Close everything but the DaskCluster itself."""
+        for hold in list(self._holds):
+            await self.thaw(hold)
         await self._stack.aclose()
         self._kube = None

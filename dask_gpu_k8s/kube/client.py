@@ -11,6 +11,7 @@ from typing import Any, Literal
 from dask_gpu_k8s.api.resources import Resource
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube import config, urls
+from dask_gpu_k8s.kube.aside import aside
 from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.errors import Gone, ServerError, TooManyRequests, Unreachable
 from dask_gpu_k8s.kube.limits import Limits
@@ -94,7 +95,7 @@ class KubeClient(Streams):
         """
         connection = await config.load(kubeconfig, context)
         # The system's authorities alone take OpenSSL tens of milliseconds to read.
-        return cls(connection, tls=await asyncio.to_thread(tls_context, connection))
+        return cls(connection, tls=await aside(tls_context, connection))
 
     @classmethod
     @contextlib.asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from dask_gpu_k8s.kube import kubeconfig as kubeconfigs
+from dask_gpu_k8s.kube.aside import aside
 from dask_gpu_k8s.kube.credentials import Credentials, Fixed, Identity, TokenFile, basic, bearer
 from dask_gpu_k8s.kube.errors import NoConfig
 from dask_gpu_k8s.kube.plugins import Plugin, auth_provider, exec_plugin
@@ -63,7 +63,7 @@ async def load(kubeconfig: Kubeconfig | None = None, context: str | None = None)
     Looks at `kubeconfig`, else at the files in ``$KUBECONFIG``, else at ``~/.kube/config``, else at the
     service account of the Pod this runs in. A `context` is only looked for in kubeconfigs.
 
-    Files are read in a thread: a kubeconfig of many clusters takes seconds to parse.
+    Files are read beside the event loop: a kubeconfig of many clusters takes seconds to parse.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ async def load(kubeconfig: Kubeconfig | None = None, context: str | None = None)
     NoConfig
         If nothing usable is found; the message says where was looked and what is wrong there.
     """
-    return await asyncio.to_thread(_load, kubeconfig, context)
+    return await aside(_load, kubeconfig, context)
 
 
 def _load(kubeconfig: Kubeconfig | None, context: str | None) -> Connection:

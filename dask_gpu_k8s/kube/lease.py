@@ -19,7 +19,7 @@ from dask_gpu_k8s.api.resources import LEASE
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
-from dask_gpu_k8s.kube.within import within
+from dask_gpu_k8s.kube.within import ended, within
 
 logger = logging.getLogger(__name__)
 
@@ -114,9 +114,9 @@ class Lease:
         try:
             await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _end(working)
+            await ended(working)
             self.is_held = False
-            await _end(keeping)
+            await ended(keeping)
             await self._release()
         if not working.cancelled() and (crash := working.exception()):
             raise crash
@@ -231,7 +231,7 @@ class Lease:
     async def _release(self) -> None:
         """Let the next one begin at once, if it is still ours."""
         with contextlib.suppress(KubeError, LeaseLost, asyncio.TimeoutError):
-            spec = {"holderIdentity": "", "leaseDurationSeconds": RELEASED_SECONDS, "renewTime": _now()}
+            spec = {"holderIdentity": "", "leaseDurationSeconds": RELEASED_SECONDS, "renewTime": renew_time()}
             await within(self._times.period, self._write_ours(spec))
             logger.info("Released the Lease %s/%s", self._namespace, self._name)
 
@@ -243,22 +243,17 @@ class Lease:
     def _terms(self, old: Manifest) -> Manifest:
         """Write what begins a term of ours."""
         count = old.get("leaseTransitions") or 0
-        return {**self._renewal(), "acquireTime": _now(), "leaseTransitions": count + 1 if old else 0}
+        return {**self._renewal(), "acquireTime": renew_time(), "leaseTransitions": count + 1 if old else 0}
 
     def _renewal(self) -> Manifest:
         """Write all that others go by, so that what somebody spoilt is mended."""
         return {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": round(self._times.duration) or 1,
-            "renewTime": _now(),
+            "renewTime": renew_time(),
         }
 
 
-def _now() -> str:
+def renew_time() -> str:
+    """Write the present as a Lease's ``renewTime``."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-async def _end(task: asyncio.Future[None]) -> None:
-    """Cancel a task and wait until it has ended."""
-    task.cancel()
-    await asyncio.wait({task})

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import importlib
 import os
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
+from dask_gpu_k8s.kube.aside import imported
 from dask_gpu_k8s.kube.credentials import Identity, bearer
 from dask_gpu_k8s.kube.errors import NoConfig
 from dask_gpu_k8s.kube.kubeconfig import Section
@@ -81,8 +80,7 @@ class Plugin:
         await asyncio.shield(self._asking)
 
     async def _ask(self) -> None:
-        if "kubernetes_asyncio.config" not in sys.modules:
-            await asyncio.to_thread(importlib.import_module, "kubernetes_asyncio.config")
+        await imported("kubernetes_asyncio.config")
         try:
             self._identity, expiry = await self._asks()
         except Exception as error:

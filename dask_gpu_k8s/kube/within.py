@@ -50,3 +50,9 @@ async def despite_cancellation(task: asyncio.Future[T], seconds: float) -> None:
     while not task.done() and (left := deadline - time.monotonic()) > 0:
         with suppress(asyncio.CancelledError):
             await asyncio.wait({task}, timeout=left)
+
+
+async def ended(task: asyncio.Future[T]) -> None:
+    """Cancel a task and wait until it has ended."""
+    task.cancel()
+    await asyncio.wait({task})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from dask_gpu_k8s.api import names
 from dask_gpu_k8s.api.conditions import told
+from dask_gpu_k8s.api.holds import holds
 from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKWORKERGROUP, POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.autoscalers import group_of, server_of
@@ -22,6 +23,10 @@ from dask_gpu_k8s.operator.workergroup.observe import scheduler_at
 
 UP_WINDOW, DOWN_WINDOW = 0.0, 60.0
 """Seconds of the stabilisation windows where an autoscaler does not say."""
+
+
+FROZEN = "Frozen"
+"""Reason to do nothing while somebody keeps the cluster's workers as they are."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ async def observe(key: Key, world: World) -> Observed | None:
     siblings = world.cache.autoscalers_of(key.namespace, cluster["metadata"]["name"])
     group = world.cache.get(DASKWORKERGROUP, key.namespace, group_of(autoscaler))
     seen = Observed(autoscaler, cluster, group)
-    wrong = problem(seen, siblings)
+    wrong = problem(seen, siblings) or _hold(cluster, world)
     if wrong or group is None:
         return replace(seen, problem=wrong)
     try:
@@ -170,6 +175,13 @@ def problem(seen: Observed, siblings: Sequence[Manifest]) -> Problem | None:
     if cluster_spec.get("suspend") or cluster_spec.get("suspendWorkers"):
         return Problem("Suspended", "The cluster is suspended.")
     return None
+
+
+def _hold(cluster: Manifest, world: World) -> Problem | None:
+    holders = ", ".join(sorted(holds(cluster, world.now())))
+    if not holders:
+        return None
+    return Problem(FROZEN, f"The workers are kept as they are by {holders} (annotations of the cluster).")
 
 
 def members(cluster: Manifest, siblings: Sequence[Manifest], world: World) -> list[Member]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from dask_gpu_k8s.api.conditions import format_time, parse_time, told
 from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKCLUSTER, DASKWORKERGROUP
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.operator.daskautoscaler.observe import Observed
+from dask_gpu_k8s.operator.daskautoscaler.observe import FROZEN, Observed
 from dask_gpu_k8s.operator.engine.actions import Action, Patch, Plan, patch_of
 from dask_gpu_k8s.operator.objects.metadata import owned_too
 from dask_gpu_k8s.operator.pods import is_terminating
@@ -30,6 +30,8 @@ def plan(seen: Observed, now: datetime) -> Plan:
     if seen.cluster is not None and not _is_adopted(seen.autoscaler, seen.cluster):
         return Plan(((_adopt(seen.autoscaler, seen.cluster),),))
     if seen.problem is not None:
+        if seen.problem.reason == FROZEN:
+            return Plan(wake_after=POLL)
         return Plan(wake_after=_patience(seen, now) if seen.problem.passes else None)
     stages = [_decide(seen, now), _tell(seen)]
     return Plan(tuple(tuple(stage) for stage in stages if stage), POLL)

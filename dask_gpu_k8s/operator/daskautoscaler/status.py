@@ -8,12 +8,12 @@ from typing import Any
 from dask_gpu_k8s.api.conditions import Said, with_conditions
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.autoscalers import group_of
-from dask_gpu_k8s.operator.daskautoscaler.observe import Observed
+from dask_gpu_k8s.operator.daskautoscaler.observe import FROZEN, Observed
 from dask_gpu_k8s.operator.daskautoscaler.plan import desired, room
 from dask_gpu_k8s.operator.engine.actions import Conclusion, Note, Outcome, Patch, Plan
 from dask_gpu_k8s.operator.pods import is_terminating
 
-SERVING = ("Suspended", "SchedulerUnreachable", "DemandUnknown")
+SERVING = ("Suspended", FROZEN, "SchedulerUnreachable", "DemandUnknown")
 """Reasons to do nothing for which the group keeps the size that was decided."""
 
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.conditions import told
+from dask_gpu_k8s.api.holds import marks
 from dask_gpu_k8s.api.resources import (
     DASKAUTOSCALER,
     DASKCLUSTER,
@@ -69,8 +70,8 @@ def _concerned(resource: Resource, obj: Manifest) -> Iterator[Key]:
 def cluster_whose_groups_care(resource: Resource, old: Manifest | None, new: Manifest | None) -> Place:
     """Return namespace and name of the cluster whose groups may have to do something about a change.
 
-    They go by its spec, make no workers while it has no scheduler's Pod, and make way where a quota refuses
-    that one. Both are empty if they need not care.
+    They go by its spec and by who holds them, make no workers while it has no scheduler's Pod, and make way
+    where a quota refuses that one. Both are empty if they need not care.
 
     Parameters
     ----------
@@ -91,7 +92,9 @@ def cluster_whose_groups_care(resource: Resource, old: Manifest | None, new: Man
 
 
 def _what_groups_go_by(cluster: Manifest | None) -> object:
-    return cluster and (cluster["metadata"].get("generation"), told(cluster, "Accepted").get("reason"))
+    if cluster is None:
+        return None
+    return cluster["metadata"].get("generation"), told(cluster, "Accepted").get("reason"), marks(cluster)
 
 
 def _is_there(pod: Manifest | None) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from dask_gpu_k8s.api.holds import holds
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.autoscalers import as_wanted, server_of
@@ -60,6 +61,10 @@ class Observed:
         Seconds for which no Pod is made, because the API server has just refused some.
     autoscaled : bool
         Whether an autoscaler serves it; its number of workers is then the autoscaler's.
+    frozen_by : tuple of str
+        Who keeps the cluster's workers as they are.
+    frozen_for : float
+        For how many seconds at least.
     """
 
     group: Manifest
@@ -75,6 +80,22 @@ class Observed:
     awaits_scheduler: bool = False
     cooling: float = 0.0
     autoscaled: bool = False
+    frozen_by: tuple[str, ...] = ()
+    frozen_for: float = 0.0
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether no worker is made and none taken away. Suspending is stronger: it is to free GPUs."""
+        return bool(self.frozen_by) and not self.is_paused
+
+    @cached_property
+    def is_still(self) -> bool:
+        """Whether no worker is on its way out; what hangs on a lost node is none any more."""
+        return not any(
+            is_marked(each.pod) or is_terminating(each.pod)
+            for each in self.candidates
+            if not is_finished(each.pod) and each.name not in self.lost
+        )
 
     @property
     def must_empty(self) -> bool:
@@ -149,6 +170,7 @@ async def observe(key: Key, world: World) -> Observed | None:
         return Observed(group)
     autoscaler = server_of(group, world.cache.autoscalers_of(key.namespace, group["spec"]["cluster"]))
     found = await world.group_pods(key, group)
+    held = holds(cluster, world.now())
     lost, losing = find_lost(found.pods, world.node, world.now())
     seen = Observed(
         as_wanted(group, autoscaler),
@@ -161,6 +183,8 @@ async def observe(key: Key, world: World) -> Observed | None:
         awaits_scheduler=not _has_scheduler(cluster, world),
         cooling=world.cooling(key, group),
         autoscaled=autoscaler is not None,
+        frozen_by=tuple(sorted(held)),
+        frozen_for=max(((until - world.now()).total_seconds() for until in held.values()), default=0.0),
     )
     if not found.settled or not _needs_scheduler(seen):
         return seen
@@ -222,10 +246,12 @@ def scheduler_at(cluster: Manifest, world: World) -> SchedulerAt | None:
 def _needs_scheduler(seen: Observed) -> bool:
     if seen.is_suspended or seen.cluster is None:
         return False
+    if any(is_running(candidate.pod) for candidate in seen.leaving):
+        return True
+    if seen.is_frozen:
+        return False
     excess = len(seen.counted) - seen.desired
     if excess > sum(candidate.is_spare for candidate in seen.counted):
-        return True
-    if any(is_running(candidate.pod) for candidate in seen.leaving):
         return True
     make_way = due(seen.counted, seen.mark, seen.desired, strategy_of(seen.group, seen.cluster))
     return any(is_running(candidate.pod) for candidate in make_way)

@@ -60,10 +60,13 @@ def plan(seen: Observed, now: datetime) -> Plan:
     draft.wake(seen.losing)
     kept, failures = _plan_finished(seen, now, draft)
     _make_way(seen, cluster, draft)
-    missing = seen.desired - len(seen.counted) - kept
-    if missing > 0 and not seen.awaits_scheduler:
-        _plan_creation(seen, cluster, missing, failures, draft)
-    _plan_departures(seen, cluster, now, draft)
+    if seen.is_frozen:
+        draft.wake(seen.frozen_for)
+    else:
+        missing = seen.desired - len(seen.counted) - kept
+        if missing > 0 and not seen.awaits_scheduler:
+            _plan_creation(seen, cluster, missing, failures, draft)
+        _plan_departures(seen, cluster, now, draft)
     see_off(seen, now, draft)
     return draft.finish()
 

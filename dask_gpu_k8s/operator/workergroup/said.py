@@ -31,6 +31,8 @@ def ready(seen: Observed, outcomes: list[Outcome]) -> Said:
         return "False", old["reason"], old.get("message", "")
     if seen.ready >= seen.desired:
         return "True", "WorkersReady", f"{seen.ready} of {seen.desired} workers are ready."
+    if seen.is_frozen and len(seen.counted) < seen.desired:
+        return "False", "Frozen", f"{seen.ready} of {seen.desired} ready; {_frozen(seen)}"
     if seen.awaits_scheduler and len(seen.counted) < seen.desired:
         text = f"{seen.ready} of {seen.desired} ready; more come with the scheduler's Pod."
         return "False", "AwaitsScheduler", text
@@ -59,6 +61,8 @@ def scaling_down(seen: Observed, outcomes: list[Outcome]) -> Said:
         if ending:
             return "True", "Ending", f"{ending} workers are ending."
         return "False", "Settled", "No worker is to go."
+    if seen.is_frozen and seen.is_still:
+        return "True", "Frozen", f"{excess} workers are to go later: {_frozen(seen)}"
     if seen.unreachable:
         return (
             "True",
@@ -83,6 +87,12 @@ def up_to_date(seen: Observed) -> Said:
     text = f"{old} of {all_of_them} workers are made from an earlier template"
     if seen.cluster is not None and strategy_of(seen.group, seen.cluster).type == "None":
         return "False", "UpdateStrategyNone", f"{text} and stay: updateStrategy is None."
+    if seen.is_frozen:
+        return "False", "Frozen", f"{text} and stay for now: {_frozen(seen)}"
     if seen.unreachable:
         return "False", "SchedulerUnreachable", f"{text}; the scheduler does not answer: {seen.unreachable}"
     return "False", "RollingOut", f"{text} and are being replaced."
+
+
+def _frozen(seen: Observed) -> str:
+    return f"the workers are kept as they are by {', '.join(seen.frozen_by)} (annotations of the cluster)."

@@ -30,7 +30,8 @@ def conclude(seen: Observed, plan: Plan, outcomes: list[Outcome], now: datetime)
     """Say what there is of a group and what holds it up; nothing while the cache lags behind."""
     if not seen.settled:
         return None
-    status = {**_counts(seen), "conditions": _conditions(seen, outcomes, now), "phase": _phase(seen)}
+    conditions = _conditions(seen, outcomes, now)
+    status = {**_counts(seen), **_holders(seen), "conditions": conditions, "phase": _phase(seen)}
     refused = RETRY_REFUSED if refusals(outcomes) else None
     return Conclusion(
         status, _notes(seen, outcomes), soonest(plan.wake_after, refused, _retire_wait(outcomes))
@@ -51,6 +52,12 @@ def _counts(seen: Observed) -> dict[str, Any]:
         "updatedReplicas": len(pods) - len(seen.outdated),
         "selector": labels.selector(labels.of_workers(group["spec"]["cluster"], group["metadata"]["name"])),
     }
+
+
+def _holders(seen: Observed) -> dict[str, Any]:
+    """Confirm to holders that no worker comes or goes any more."""
+    holders = list(seen.frozen_by) if seen.is_frozen and seen.is_still else None
+    return {"frozenBy": holders} if holders or (seen.group.get("status") or {}).get("frozenBy") else {}
 
 
 def _phase(seen: Observed) -> str:

@@ -121,7 +121,9 @@ def test_facts_of_a_cluster_made_here():
         "worker_command": ["dask", "worker", "--nthreads", "2"],
         "jupyter": False,
         "scheduler_service_type": "ClusterIP",
+        "scheduler_resources": {},
         "idle_timeout": 0,
+        "ttl": 0,
     }
 
 

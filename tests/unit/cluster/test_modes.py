@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dask_gpu_k8s import CreateMode
-from dask_gpu_k8s.cluster.modes import choose, parse_create_mode
+from dask_gpu_k8s.cluster.modes import choose, is_ours, parse_create_mode
 from dask_gpu_k8s.errors import ClusterExists, ClusterNotFound
 
 
@@ -38,3 +38,11 @@ def test_an_existing_name_under_create_only():
 def test_a_missing_name_under_connect_only():
     with pytest.raises(ClusterNotFound, match=r"^DaskCluster default/demo: there is no .*--all-namespaces"):
         choose(CreateMode.CONNECT_ONLY, False, "demo", "default")
+
+
+@pytest.mark.parametrize("created", [True, False])
+@pytest.mark.parametrize("keeps_created", [True, False])
+@pytest.mark.parametrize("argument", [None, True, False])
+def test_row_07_only_the_creator_deletes_unless_the_argument_says_otherwise(argument, keeps_created, created):
+    expected = (created and not keeps_created) if argument is None else argument
+    assert is_ours(argument, created=created, keeps_created=keeps_created) is expected

@@ -36,6 +36,7 @@ ALL = {
     "node_port_host": ("node-port-host", "10.0.0.1", "node.example.org"),
     "create_mode": ("create-mode", "CONNECT_ONLY", CreateMode.CREATE_ONLY),
     "idle_timeout": ("idle-timeout", 60, 0),
+    "ttl": ("ttl", 300, 0),
     "resource_timeout": ("resource-timeout", 10, 20),
     "custom_cluster_spec": ("custom-cluster-spec", "a.yaml", "b.yaml"),
     "kubeconfig": ("kubeconfig", "a.conf", "b.conf"),

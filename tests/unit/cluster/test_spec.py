@@ -64,6 +64,7 @@ CASES = {
     "worker_command_list": {"worker_command": ["dask", "worker", "--preload", "my file.py"]},
     "scheduler_service_type": {"scheduler_service_type": "NodePort"},
     "idle_timeout": {"idle_timeout": 3600},
+    "ttl": {"ttl": 300},
     "jupyter": {"jupyter": True},
     "security": {"security": True},
     "labels": both(labels={"team": "blue"}),

@@ -1,4 +1,4 @@
-"""A time limit that does not get in the way of being cancelled."""
+"""Time limits and cancellation that do not get in each other's way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dask_gpu_k8s.kube.within import within
+from dask_gpu_k8s.kube.within import despite_cancellation, within
 
 
 async def test_what_is_quick_enough_is_returned_or_raised():
@@ -42,3 +42,23 @@ async def test_a_cancellation_that_comes_as_the_awaited_ends_is_not_forgotten():
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_what_cleans_up_is_waited_for_however_often_one_is_cancelled():
+    go = asyncio.Event()
+    cleaning = asyncio.ensure_future(go.wait())
+    waiting = asyncio.create_task(despite_cancellation(cleaning, 60))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        waiting.cancel()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    go.set()
+    await waiting
+    assert cleaning.done()
+
+
+async def test_what_does_not_end_is_waited_for_no_longer_than_said():
+    never = asyncio.get_running_loop().create_future()
+    await despite_cancellation(never, 0.01)
+    assert not never.done()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from dask_gpu_k8s.api.conditions import find
@@ -77,6 +77,9 @@ class World:
 
     # As a world
 
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.seconds)
+
     async def demand(self, scheduler: SchedulerAt) -> Demand:
         if self.answer is None:
             raise SchedulerUnreachable("no answer within 5 s")
@@ -92,7 +95,7 @@ class World:
     def look(self, name: str = "scaler") -> tuple[Plan, Conclusion | None]:
         """Reconcile once, and let everything take effect."""
         seen = self.see(name)
-        now = NOW + timedelta(seconds=self.seconds)
+        now = self.now()
         planned = plan(seen, now)
         outcomes = []
         for action in planned.actions:

@@ -7,7 +7,7 @@ import pytest
 from dask_gpu_k8s.api.resources import DASKAUTOSCALER, DASKWORKERGROUP
 from dask_gpu_k8s.operator.daskautoscaler.plan import POLL
 from dask_gpu_k8s.operator.engine.demand import Demand, GroupLoad, Work
-from tests.unit.operator.builders import a_cluster, a_group, a_worker
+from tests.unit.operator.builders import a_cluster, a_group, a_worker, ago
 from tests.unit.operator.daskautoscaler.builders import World, an_autoscaler
 
 
@@ -252,3 +252,15 @@ def test_suspended_clusters_are_left_alone(field):
     assert planned.actions == ()
     assert planned.wake_after is None
     assert world.condition("Active") == ("False", "Suspended")
+
+
+def test_a_cluster_whose_workers_are_kept_as_they_are():
+    cluster = a_cluster()
+    cluster["metadata"]["annotations"] = {"kubernetes.dask.org/frozen-ana": ago(-60)}
+    world = World(cluster=cluster, replicas=3)
+    world.answer = wanting(7)
+    assert world.after(30) == 3
+    planned, _ = world.look()
+    assert planned.actions == ()
+    assert world.condition("Active") == ("False", "Frozen")
+    assert world.after(30) == 7

@@ -92,3 +92,14 @@ def test_groups_care_for_the_spec_of_their_cluster_and_whether_it_is_refused():
     assert cluster_whose_groups_care(DASKCLUSTER, a_cluster(2), refused) == ("ns", "foo")
     assert cluster_whose_groups_care(DASKCLUSTER, a_cluster(1), a_cluster(2)) == ("ns", "foo")
     assert cluster_whose_groups_care(DASKCLUSTER, a_cluster(2), a_cluster(2)) == ("", "")
+
+
+def test_groups_care_for_who_holds_them():
+    def a_cluster(**annotations: str) -> dict[str, Any]:
+        said = {f"kubernetes.dask.org/{key}": value for key, value in annotations.items()}
+        return {"metadata": {"name": "foo", "namespace": "ns", "generation": 1, "annotations": said}}
+
+    held, longer = ({"frozen-a": f"2026-01-31T12:00:0{second}Z"} for second in range(2))
+    for old, new in (({}, held), (held, longer), (held, {})):
+        assert cluster_whose_groups_care(DASKCLUSTER, a_cluster(**old), a_cluster(**new)) == ("ns", "foo")
+    assert cluster_whose_groups_care(DASKCLUSTER, a_cluster(**held), a_cluster(renew="1", **held)) == ("", "")

@@ -93,7 +93,13 @@ class LifeCycle(SteadyCluster):
         if self._starting is None and self.status is Status.created:
             self._starting = asyncio.ensure_future(self._start())
         if self._starting is not None:
-            await self._starting
+            try:
+                await asyncio.shield(self._starting)
+            except asyncio.CancelledError:
+                # Before Python 3.12 libraries may miss a cancellation: a start that comes to its end all the
+                # same is closed like any other.
+                await despite_cancellation(asyncio.ensure_future(self._close()), 2 * lifetime.LIMIT)
+                raise
         self._make_clients_patient()
         return self
 

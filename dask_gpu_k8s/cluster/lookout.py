@@ -16,6 +16,7 @@ from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import Forbidden, KubeError
 from dask_gpu_k8s.kube.reflector import Reflector
 from dask_gpu_k8s.kube.urls import Selector
+from dask_gpu_k8s.kube.within import within
 
 
 class Lookout:
@@ -102,7 +103,7 @@ class Lookout:
             If one is not allowed to see it.
         """
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), max(timeout, 0))
+            await within(max(timeout, 0), self._changed.wait())
         self._changed.clear()
         self._check_rights()
 

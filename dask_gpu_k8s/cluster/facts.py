@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.cluster.roles import read_options
 
 NAME_ARGS = ["--name", "$(DASK_WORKER_NAME)"]
+
+OWN = ("name", "image", "imagePullPolicy", "command", "args", "env", "resources")
+"""What of a Dask container comes from arguments, and not from the options of its role."""
+
+_OF_SCHEDULERS = ("ports", "startupProbe", "readinessProbe", "livenessProbe")
 
 
 def dask_container(worker: Manifest) -> Manifest:
@@ -21,8 +27,7 @@ def facts(cluster: Manifest) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``image``, ``n_workers``, ``resources``, ``env``, ``worker_command``, ``jupyter``,
-        ``scheduler_resources``, ``scheduler_service_type``, ``idle_timeout``, ``ttl``.
+        By argument: `make_cluster_spec` makes the same DaskCluster of them again, if it made this one.
     """
     spec = cluster["spec"]
     worker, scheduler = spec["worker"], spec["scheduler"]
@@ -40,6 +45,8 @@ def facts(cluster: Manifest) -> dict[str, Any]:
         "worker_command": words,
         "jupyter": "--jupyter" in scheduler_words,
         "scheduler_service_type": (scheduler.get("service") or {}).get("type", "ClusterIP"),
+        "worker_options": read_options(worker, container, OWN),
+        "scheduler_options": read_options(scheduler, first, (*OWN, *_OF_SCHEDULERS)),
         "scheduler_resources": first.get("resources") or {},
         "idle_timeout": spec.get("idleTimeout") or 0,
         "ttl": spec.get("ttl") or 0,

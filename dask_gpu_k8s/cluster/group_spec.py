@@ -10,7 +10,7 @@ from dask_gpu_k8s.api import names
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.cluster import custom
 from dask_gpu_k8s.cluster.arguments import parse_count, parse_env, parse_image, parse_resources, plain
-from dask_gpu_k8s.cluster.facts import dask_container
+from dask_gpu_k8s.cluster.facts import OWN, dask_container
 from dask_gpu_k8s.cluster.roles import apply_options, parse_options
 from dask_gpu_k8s.cluster.spec import Env, Options, make_worker_group, worker_args
 from dask_gpu_k8s.errors import InvalidArgument, InvalidType
@@ -64,17 +64,13 @@ def make_group(  # noqa: PLR0913 - upstream's parameters
         container["args"] = worker_args(worker_command)
         container.pop("command", None)
     if options is not None:
-        own = {key: container[key] for key in _OWN if key in container}
+        own = {key: container[key] for key in OWN if key in container}
         worker = apply_options({"spec": {"containers": [own]}}, parse_options(options, "options"), "options")
     worker["replicas"] = parse_count(n_workers, "n_workers")
     manifest = make_worker_group(cluster_name, name, worker)
     if options is not None:
         custom.check(manifest, "options")
     return manifest
-
-
-# What of a worker's container comes from arguments, and not from the options.
-_OWN = ("name", "image", "imagePullPolicy", "command", "args", "env", "resources")
 
 
 def _custom_group(cluster_name: str, name: str, custom_spec: Any) -> Manifest:

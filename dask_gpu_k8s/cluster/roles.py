@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -167,23 +167,67 @@ def apply_options(template: Manifest, options: PodOptions, where: str) -> Manife
     return merge_overlay(made, options.overlay, where) if options.overlay else made
 
 
+def read_options(template: Manifest, container: Manifest, own: Collection[str]) -> Manifest:
+    """Read the options of a role back from its Pod template: `apply_options` makes the same of them again.
+
+    Parameters
+    ----------
+    template : Manifest
+    container : Manifest
+        The Dask container in it.
+    own : collection of str
+        Its fields that are no options, because other arguments say them.
+
+    Returns
+    -------
+    Manifest
+        With what the options have no word for in its ``overlay``.
+    """
+    metadata, spec = template.get("metadata") or {}, template["spec"]
+    rest = {field: value for field, value in spec.items() if field not in (*_POD.values(), "containers")}
+    more = {
+        field: value
+        for field, value in container.items()
+        if field not in own and field not in _CONTAINER.values()
+    }
+    others = [each for each in spec["containers"] if each is not container]
+    containers = [*([{"name": container["name"], **more}] if more else []), *others]
+    changed = {**rest, "containers": containers} if containers else rest
+    return _given(
+        labels=metadata.get("labels"),
+        annotations=metadata.get("annotations"),
+        **{option: spec.get(field) for option, field in _POD.items()},
+        **{option: container.get(field) for option, field in _CONTAINER.items()},
+        overlay={"spec": changed} if changed else None,
+    )
+
+
+_POD = {
+    "node_selector": "nodeSelector",
+    "tolerations": "tolerations",
+    "affinity": "affinity",
+    "priority_class": "priorityClassName",
+    "service_account": "serviceAccountName",
+    "image_pull_secrets": "imagePullSecrets",
+    "runtime_class": "runtimeClassName",
+    "volumes": "volumes",
+}
+"""Where in a Pod's spec an option stands."""
+
+_CONTAINER = {"env_from": "envFrom", "volume_mounts": "volumeMounts"}
+"""Where in its Dask container."""
+
+
 def _pod_fields(options: PodOptions) -> Manifest:
     secrets = [{"name": item} if isinstance(item, str) else item for item in options.image_pull_secrets]
-    return _given(
-        nodeSelector=options.node_selector,
-        tolerations=options.tolerations,
-        affinity=options.affinity,
-        priorityClassName=options.priority_class,
-        serviceAccountName=options.service_account,
-        imagePullSecrets=secrets,
-        runtimeClassName=options.runtime_class,
-        volumes=options.volumes,
-    )
+    values = {**vars(options), "image_pull_secrets": secrets}
+    return _given(**{field: values[option] for option, field in _POD.items()})
 
 
 def _container_fields(options: PodOptions) -> Manifest:
     sources = [{"secretRef": {"name": item}} if isinstance(item, str) else item for item in options.env_from]
-    return _given(envFrom=sources, volumeMounts=options.volume_mounts)
+    values = {**vars(options), "env_from": sources}
+    return _given(**{field: values[option] for option, field in _CONTAINER.items()})
 
 
 def _given(**values: Any) -> Manifest:

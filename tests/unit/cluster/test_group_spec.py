@@ -121,6 +121,11 @@ def test_facts_of_a_cluster_made_here():
         "worker_command": ["dask", "worker", "--nthreads", "2"],
         "jupyter": False,
         "scheduler_service_type": "ClusterIP",
+        "worker_options": {
+            "env_from": [{"secretRef": {"name": "secret"}}],
+            "node_selector": {"pool": "cpu"},
+        },
+        "scheduler_options": {},
         "scheduler_resources": {},
         "idle_timeout": 0,
         "ttl": 0,

@@ -353,6 +353,7 @@ class Session:
         remains = self.remains()
         if remains is None or not self.has_created:
             return
+        self.is_leaving = True
         try:
             await asyncio.wait_for(delete_cluster(self.kube, remains), LIMIT)
         except Exception as error:

@@ -68,6 +68,8 @@ class Workers:
         if new is None:
             return
         standing = of_group(new)
+        if standing.reason == "ClusterNotFound":
+            return  # That the cluster is gone is told once, and not where we have deleted it.
         known = self._told.get(standing.part)
         if standing.is_trouble and standing.reason != known:
             self._told[standing.part] = standing.reason

@@ -15,6 +15,7 @@ import aiohttp
 
 from dask_gpu_k8s.kube.config import Connection
 from dask_gpu_k8s.kube.errors import NoConfig
+from dask_gpu_k8s.kube.sockets import Sockets
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 65.0
@@ -76,10 +77,10 @@ def keep_alive(peer: socket.socket) -> None:
             peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-def open_session(context: ssl.SSLContext) -> aiohttp.ClientSession:
-    """Open a session in the running event loop."""
+def open_session(context: ssl.SSLContext, sockets: Sockets) -> aiohttp.ClientSession:
+    """Open a session in the running event loop; the sockets are to be closed after it."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context, limit=0),
+        connector=aiohttp.TCPConnector(ssl=context, limit=0, socket_factory=sockets.make),
         timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=True,

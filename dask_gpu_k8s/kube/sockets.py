@@ -1,4 +1,4 @@
-"""The sockets of streams that were left early, and how to see them closed."""
+"""The sockets of a session, and how to see them closed."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ def hang_up(transport_socket: Any) -> None:
             transport_socket.shutdown(socket.SHUT_RDWR)
 
 
-class Leftovers:
-    """Remembers connections that end with a stream rather than go back to aiohttp's pool.
+class Sockets:
+    """Makes the sockets of a session, and closes those that are left when it ends.
 
-    Their TLS says good-bye to the server and waits for the answer, up to half a minute, and nobody
+    aiohttp closes the connections in its pool. One that ends with a stream, or with a request that was
+    cancelled, says good-bye to the server first and waits for the answer, up to half a minute, and nobody
     waits for that: an event loop that ends meanwhile leaves open sockets behind.
     """
 
     def __init__(self) -> None:
-        self._sockets: list[Any] = []
+        self._open: list[socket.socket] = []
 
-    def remember(self, transport_socket: Any) -> None:
-        """Remember a socket, as a transport's ``get_extra_info("socket")`` gives it."""
-        self._sockets = [each for each in self._sockets if each.fileno() != -1]
-        if transport_socket is not None:
-            self._sockets.append(transport_socket)
+    def make(self, address: tuple[Any, ...]) -> socket.socket:
+        """Make a socket for an address as ``getaddrinfo`` gives it."""
+        made = socket.socket(*address[:3])
+        self._open = [each for each in self._open if each.fileno() != -1]
+        self._open.append(made)
+        return made
 
     async def close(self) -> None:
         """Cut what is still open, and wait until it is closed."""
-        left, self._sockets = self._sockets, []
+        left, self._open = self._open, []
         for each in left:
             hang_up(each)
         for _ in range(CLOSING_TURNS):

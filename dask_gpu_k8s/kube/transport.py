@@ -18,7 +18,7 @@ from dask_gpu_k8s.kube.config import Connection
 from dask_gpu_k8s.kube.credentials import Identity
 from dask_gpu_k8s.kube.errors import ApiError, KubeError, NoSuchProtocol, Unreachable, api_error
 from dask_gpu_k8s.kube.proxies import proxy_for
-from dask_gpu_k8s.kube.sockets import Leftovers
+from dask_gpu_k8s.kube.sockets import Sockets
 
 MAX_ERROR_BYTES = 1_000_000
 
@@ -38,14 +38,14 @@ class Transport:
         self._context = tls or sessions.tls_context(connection)
         self._shown: tuple[bytes, bytes] | None = None
         self._proxy = proxy_for(connection)
-        self._session = sessions.open_session(self._context)
-        self._leftovers = Leftovers()
+        self._sockets = Sockets()
+        self._session = sessions.open_session(self._context, self._sockets)
         self._agent = f"dask-gpu-k8s/{version()}"
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
-        await self._leftovers.close()
+        await self._sockets.close()
 
     async def exchange(
         self, method: str, path: str, request: str, *, body: object = None, content_type: str | None = None
@@ -124,12 +124,7 @@ class Transport:
             async with response:
                 if response.status >= 400:
                     raise await _refusal(response, request)
-                try:
-                    yield response
-                finally:
-                    # One that was read to its end has given its connection back.
-                    if response.connection is not None and response.connection.transport is not None:
-                        self._leftovers.remember(response.connection.transport.get_extra_info("socket"))
+                yield response
 
     async def websocket(
         self, path: str, request: str, protocols: Sequence[str]
@@ -166,7 +161,6 @@ class Transport:
             raise NoSuchProtocol(f"{request}: the server speaks none of {', '.join(protocols)}.")
         if (peer := socket.get_extra_info("socket")) is not None:
             sessions.keep_alive(peer)
-            self._leftovers.remember(peer)
         return socket
 
     async def _shake_hands(

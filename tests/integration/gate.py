@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from dask_gpu_k8s.kube import config, session
-from dask_gpu_k8s.kube.sockets import Leftovers
+from dask_gpu_k8s.kube.sockets import Sockets
 from tests.integration.kube.scripted import kubeconfig, status
 from tests.integration.roles import Asked, rights_for
 
@@ -53,7 +53,6 @@ class Gate:
         self.under_way = self.most = 0
         self._connection = connection
         self._begun: list[float] = []
-        self._leftovers = Leftovers()
         self._watches: set[asyncio.Task[Any]] = set()
 
     def revoke(self) -> None:
@@ -127,7 +126,6 @@ class Gate:
             headers=identity.headers,
             max_msg_size=0,
         )
-        self._leftovers.remember(there.get_extra_info("socket"))
         here = web.WebSocketResponse(protocols=[there.protocol or ""], max_msg_size=0)
         await here.prepare(request)
         ways = {asyncio.create_task(_copy(*way)) for way in ((here, there), (there, here))}
@@ -149,8 +147,6 @@ class Gate:
             headers={**{name: request.headers[name] for name in passed}, **identity.headers},
             data=await request.read(),
         ) as answer:
-            if answer.connection is not None and answer.connection.transport is not None:
-                self._leftovers.remember(answer.connection.transport.get_extra_info("socket"))
             yield answer
 
     @contextlib.asynccontextmanager
@@ -162,12 +158,13 @@ class Gate:
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with session.open_session(session.tls_context(self._connection)) as self._session:
+        sockets = Sockets()
+        async with session.open_session(session.tls_context(self._connection), sockets) as self._session:
             try:
                 yield f"http://127.0.0.1:{runner.addresses[0][1]}"
             finally:
                 await runner.cleanup()
-                await self._leftovers.close()
+                await sockets.close()
 
 
 async def _copy(source: Any, sink: Any) -> None:

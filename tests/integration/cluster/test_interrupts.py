@@ -11,14 +11,11 @@ import pytest
 from dask_gpu_k8s import KubeCluster
 
 INTERRUPTED = """
-import asyncio, itertools, os, signal, sys, threading, warnings
+import asyncio, itertools, os, signal, sys, threading
 from contextlib import asynccontextmanager
 
 from dask_gpu_k8s import KubeCluster
 from dask_gpu_k8s.kube.transport import Transport
-
-# A connection that is just being opened closes a moment later; test_leaks counts those that stay.
-warnings.simplefilter("ignore", ResourceWarning)
 
 WHEN, real = sys.argv[1], Transport.stream
 

@@ -164,7 +164,10 @@ class Session:
         except asyncio.CancelledError:
             # The request is on its way: what it creates must not be left behind unknown.
             await despite_cancellation(looking, LIMIT)
-            if looking.done() and not looking.exception():
+            if not looking.done():
+                logger.warning("%s: whether it was created is not known: no answer came.", self.where)
+                looking.cancel()
+            elif not looking.exception():
                 self.found = looking.result()
             raise
         if self.manifest["spec"].get("ttl"):

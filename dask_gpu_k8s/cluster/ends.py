@@ -128,7 +128,10 @@ class WorkerEnds:
             try:
                 listing = self._kube.list(EVENT, self._namespace, fields=fields)
                 found: list[Manifest] = (await asyncio.wait_for(listing, LOG_SECONDS))["items"]
-            except (KubeError, asyncio.TimeoutError):
+            except KubeError as error:
+                missing.tell(error)
+                return []
+            except asyncio.TimeoutError:
                 return []
         return found
 

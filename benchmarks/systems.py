@@ -65,8 +65,8 @@ def our_command() -> list[str]:
 
 def upstream_command() -> list[str]:
     """Run theirs, as their image does."""
-    binaries = upstream_environment() / "bin"
-    return [str(binaries / "kopf"), "run", "-m", "dask_kubernetes.operator", "--all-namespaces", "--quiet"]
+    kopf = upstream_environment() / "bin" / "kopf"
+    return [str(kopf), *"run -m dask_kubernetes.operator.controller --all-namespaces --quiet".split()]
 
 
 def upstream_environment() -> Path:

@@ -233,18 +233,18 @@ def kubernetes(dask_cluster: Cluster, request: pytest.FixtureRequest) -> Iterato
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Compare the kinds of Kubernetes, where a run had more than one or left something out."""
-    if hasattr(config, "workerinput") or (
-        len(config.comparison.kinds) == 1 and not config.comparison.left_out
-    ):
+    """Compare the kinds of Kubernetes; of one alone, only say what was left out or is to be said."""
+    if hasattr(config, "workerinput"):
         return
+    comparison = config.comparison
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
-                config.comparison.add(report)
-    terminalreporter.section("kinds of Kubernetes, and seconds on each")
-    for line in config.comparison.lines():
-        terminalreporter.write_line(line)
+                comparison.add(report)
+    if len(comparison.kinds) > 1 or comparison.left_out or comparison.notes:
+        terminalreporter.section("kinds of Kubernetes, and seconds on each")
+        for line in comparison.lines():
+            terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(wrapper=True)

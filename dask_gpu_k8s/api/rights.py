@@ -292,9 +292,9 @@ NOTEBOOK_RULES = (
     Rule(
         LEASE.group,
         (LEASE.plural,),
-        ("create", "get", "patch"),
+        ("create", "patch"),
         "ttl=: says that this process still lives.",
-        "a cluster of a process that was killed is not removed by its ttl",
+        "no cluster is made with a ttl, and one that is connected to goes with its other clients",
     ),
 )
 """What `KubeCluster` does in a namespace for whoever runs it."""

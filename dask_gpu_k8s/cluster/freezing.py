@@ -7,7 +7,7 @@ import logging
 import time
 import uuid
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HOLD_SECONDS = 120.0
-"""For how long a client that died holds workers; its clock may differ from the operator's by less."""
+"""For how long a client that died holds workers."""
 
 RENEW_SECONDS = 30.0
 
@@ -82,7 +82,7 @@ class Hold:
             logger.warning("%s: its workers stay as they are for %g s: %s", self._where, HOLD_SECONDS, error)
 
     async def _write(self) -> None:
-        await self._patch(datetime.now(timezone.utc) + timedelta(seconds=HOLD_SECONDS))
+        await self._patch(self._kube.now() + timedelta(seconds=HOLD_SECONDS))
 
     async def _patch(self, until: datetime | None) -> None:
         await self._kube.patch(DASKCLUSTER, self._cluster, hold(self._holder, until), self._namespace)
@@ -107,8 +107,7 @@ class Hold:
                 raise DaskClusterError(
                     f"its workers are not held still after {seconds:g} s: {'; '.join(map(_state, moving))}",
                     where=self._where,
-                    cure="Is its operator as new as this client, and do their clocks agree within "
-                    f"{HOLD_SECONDS:g} s?",
+                    cure="Is its operator as new as this client?",
                 )
             await asyncio.sleep(next(backoff))
 

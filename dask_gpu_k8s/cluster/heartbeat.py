@@ -1,7 +1,7 @@
 """The sign of life of a client, by which a DaskCluster with a ``ttl`` stays.
 
 It is the ``renewTime`` of a Lease that all clients of the cluster share: whoever renews last counts. The
-operator deletes the cluster when that is ``ttl`` seconds ago, by its own clock.
+operator deletes the cluster when that is ``ttl`` seconds ago, by its own clock; so we go by the API server's.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Heartbeat:
         spec = {
             "holderIdentity": f"{socket.gethostname()}-{os.getpid()}",
             "leaseDurationSeconds": self._ttl,
-            "renewTime": renew_time(),
+            "renewTime": renew_time(self._kube.now()),
         }
         namespace = self._metadata["namespace"]
         try:

@@ -7,6 +7,7 @@ import asyncio
 from dask_gpu_k8s.api.conditions import told
 from dask_gpu_k8s.api.resources import DASKCLUSTER
 from dask_gpu_k8s.api.types import Manifest
+from dask_gpu_k8s.cluster import missing
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.reflector import Reflector
 from dask_gpu_k8s.kube.within import ended
@@ -43,6 +44,7 @@ async def until_gone(kube: KubeClient, cluster: Manifest) -> str:
         fields={"metadata.name": metadata["name"]},
         on_change=note,
     )
+    reflector.on_refused = missing.tell
     following = asyncio.create_task(reflector.run())
     try:
         await reflector.synced.wait()

@@ -12,7 +12,7 @@ from distributed.security import Security
 
 from dask_gpu_k8s.api.resources import DASKCLUSTER
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.cluster import ways
+from dask_gpu_k8s.cluster import missing, ways
 from dask_gpu_k8s.cluster.adaptivity import WorkerGroup
 from dask_gpu_k8s.cluster.autoscalers import Autoscalers
 from dask_gpu_k8s.cluster.connect import Route, open_route
@@ -32,11 +32,11 @@ from dask_gpu_k8s.cluster.settings import Settings
 from dask_gpu_k8s.cluster.standing import Standing, of_scheduler
 from dask_gpu_k8s.cluster.start import Found, find_or_create
 from dask_gpu_k8s.cluster.surroundings import find_way
-from dask_gpu_k8s.cluster.translate import in_plain_words
+from dask_gpu_k8s.cluster.translate import in_plain_words, translate
 from dask_gpu_k8s.cluster.verdict import Verdict
 from dask_gpu_k8s.cluster.wait import wait_for_operator, wait_for_scheduler, wait_until_gone
 from dask_gpu_k8s.cluster.workers import Workers
-from dask_gpu_k8s.errors import ClusterNotFound, DaskClusterError, NotAllowed
+from dask_gpu_k8s.errors import ClusterNotFound, DaskClusterError
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.config import Connection
 from dask_gpu_k8s.kube.errors import Forbidden, KubeError
@@ -178,12 +178,9 @@ class Session:
             await heartbeat.beat()
         except Forbidden as error:
             if self.has_created:
-                raise NotAllowed(
-                    f"its ttl takes the rights to create and patch leases: {error.message.rstrip('.')}",
-                    where=self.where,
-                    cure="Ask for them, or say idle_timeout= in place of ttl=, which takes none.",
-                ) from error
-            logger.warning("%s", heartbeat.warning(error))
+                # It would be deleted under its user's hands.
+                raise translate(error, self.where) from error
+            missing.tell(error)
             return
         except (KubeError, asyncio.TimeoutError) as error:
             logger.warning("%s", heartbeat.warning(error))

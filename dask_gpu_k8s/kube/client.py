@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 from dask_gpu_k8s.api.resources import Resource
@@ -112,6 +113,10 @@ class KubeClient(Streams):
     async def close(self) -> None:
         """Close all connections; what is under way fails."""
         await self._transport.close()
+
+    def now(self) -> datetime:
+        """Return the time of day in UTC by the API server's clock, as far as its answers have told it."""
+        return self._transport.now()
 
     async def request(
         self,

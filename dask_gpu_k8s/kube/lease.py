@@ -254,6 +254,6 @@ class Lease:
         }
 
 
-def renew_time() -> str:
-    """Write the present as a Lease's ``renewTime``."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def renew_time(now: datetime | None = None) -> str:
+    """Write a time, by default the present, as a Lease's ``renewTime``."""
+    return (now or datetime.now(timezone.utc)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -7,6 +7,8 @@ import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from importlib import metadata
 from typing import Any
 
@@ -21,6 +23,9 @@ from dask_gpu_k8s.kube.proxies import proxy_for
 from dask_gpu_k8s.kube.sockets import Sockets
 
 MAX_ERROR_BYTES = 1_000_000
+
+SAME_TIME = timedelta(seconds=3)
+"""Clocks that differ by less are the same: the header is in whole seconds, and answers take a while."""
 
 
 class Transport:
@@ -40,12 +45,23 @@ class Transport:
         self._proxy = proxy_for(connection)
         self._sockets = Sockets()
         self._session = sessions.open_session(self._context, self._sockets)
+        self._told = ("", datetime.now(timezone.utc))
         self._agent = f"dask-gpu-k8s/{version()}"
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
         await self._sockets.close()
+
+    def now(self) -> datetime:
+        """Return the time of day in UTC; by the server's clock, if that is known to be another."""
+        ours = datetime.now(timezone.utc)
+        said, at = self._told
+        try:
+            ahead = parsedate_to_datetime(said) - at
+        except (TypeError, ValueError):
+            return ours
+        return ours + ahead if abs(ahead) > SAME_TIME else ours
 
     async def exchange(
         self, method: str, path: str, request: str, *, body: object = None, content_type: str | None = None
@@ -199,7 +215,7 @@ class Transport:
         timeout: aiohttp.ClientTimeout | None,
     ) -> aiohttp.ClientResponse:
         options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
-        return await self._session.request(
+        response = await self._session.request(
             method,
             self._url(path),
             headers=self._headers(identity, headers),
@@ -210,6 +226,8 @@ class Transport:
             allow_redirects=False,
             **options,
         )
+        self._told = (response.headers.get("Date", ""), datetime.now(timezone.utc))
+        return response
 
     def _url(self, path: str) -> URL:
         return URL(self._connection.server + path, encoded=True)

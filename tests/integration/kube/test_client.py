@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 
 import pytest
 from aiohttp import web
@@ -219,3 +221,17 @@ async def test_requests_beyond_the_limit_wait(monkeypatch):
     async with serve(handler) as config, KubeClient.connect(config) as kube:
         await asyncio.gather(*(kube.get(POD, f"p{index}") for index in range(120)))
     assert most == 50
+
+
+@pytest.mark.parametrize(("ahead", "counts"), [(3600, True), (-3600, True), (1, False)])
+async def test_the_time_of_day_is_the_servers_where_its_clock_differs(ahead, counts):
+    async def handler(request):
+        then = datetime.now(timezone.utc) + timedelta(seconds=ahead)
+        return web.json_response({}, headers={"Date": format_datetime(then, usegmt=True)})
+
+    async with serve(handler) as config, KubeClient.connect(config) as kube:
+        ours = datetime.now(timezone.utc)
+        assert kube.now() - ours < timedelta(seconds=60), "nobody has answered yet"
+        await kube.get(POD, "p")
+        expected = ours + timedelta(seconds=ahead if counts else 0)
+        assert abs(kube.now() - expected) < timedelta(seconds=60)

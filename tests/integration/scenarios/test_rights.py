@@ -79,6 +79,11 @@ def live(**settings: Any) -> str:
         cluster.scale(0, worker_group="more")
         cluster.delete_worker_group("more")
         assert "demo-scheduler" in cluster.get_logs()
+        assert list(cluster.worker_groups()) == ["default"]
+        with cluster.frozen():
+            pass
+        cluster.suspend()
+        cluster.resume()
         with KubeCluster.from_name(**found_by) as again, Client(again) as client:
             assert client.submit(sum, [1, 2, 3]).result(timeout=60) == 6
         return str(cluster.scheduler_address)
@@ -187,8 +192,9 @@ def there(dask_cluster):
 class Somebody:
     """Has all rights of the notebook's Role but one, and tries what takes it."""
 
-    def __init__(self, account, missing: tuple[str, str]) -> None:
+    def __init__(self, there, account, missing: tuple[str, str]) -> None:
         self._kubeconfig = account.kubeconfig
+        self._namespace = there
         resource, verb = missing
         account.allow(
             [
@@ -248,6 +254,24 @@ class Somebody:
     def delete_group(self) -> None:
         self._do("delete_worker_group", "more")
 
+    def suspend(self) -> None:
+        self._do("suspend")
+
+    def create_with_ttl(self) -> None:
+        self.connect("new", ttl=60)
+
+    def find_with_ttl(self) -> None:
+        """Find a cluster that others renew."""
+        self._namespace.kubectl(
+            "patch", "daskcluster", "demo", "--type=merge", "-p", '{"spec": {"ttl": 86400}}'
+        )
+        try:
+            self.find()
+        finally:
+            self._namespace.kubectl(
+                "patch", "daskcluster", "demo", "--type=merge", "-p", '{"spec": {"ttl": 0}}'
+            )
+
     def read_logs(self) -> None:
         self._do("get_logs")
 
@@ -258,6 +282,7 @@ REFUSED: dict[tuple[str, str], Callable[[Somebody], None]] = {
     ("daskclusters", "watch"): Somebody.create,
     ("daskclusters", "create"): Somebody.create,
     ("daskclusters", "delete"): Somebody.remove,
+    ("daskclusters", "patch"): Somebody.suspend,
     ("daskworkergroups", "patch"): Somebody.scale,
     ("daskworkergroups", "create"): Somebody.add_group,
     ("daskworkergroups", "delete"): Somebody.delete_group,
@@ -272,6 +297,8 @@ REFUSED: dict[tuple[str, str], Callable[[Somebody], None]] = {
     ("services", "watch"): Somebody.find_by_load_balancer,
     ("pods/portforward", "create"): Somebody.find,
     ("pods/portforward", "get"): Somebody.find,
+    ("leases", "create"): Somebody.create_with_ttl,
+    ("leases", "patch"): Somebody.create_with_ttl,
 }
 """What takes a right so much that it is refused without."""
 
@@ -282,6 +309,7 @@ DONE_WITHOUT: dict[tuple[str, str], Callable[[Somebody], None]] = {
     ("services", "get"): Somebody.find,
     ("pods/log", "get"): Somebody.read_logs,
     ("events", "list"): Somebody.start_in_vain,
+    ("leases", "patch"): Somebody.find_with_ttl,
 }
 """What is done without a right, with a line in the log."""
 
@@ -293,14 +321,14 @@ def test_what_becomes_of_each_right_is_shown():
         for resource in rule.resources
         for verb in rule.verbs
     }
-    assert everything >= {*REFUSED, *DONE_WITHOUT}
+    assert everything == {*REFUSED, *DONE_WITHOUT}
 
 
 @pytest.fixture
 def somebody(there, tmp_path):
     """Make somebody who lacks a right."""
     with account_in(there, tmp_path) as account:
-        yield lambda missing: Somebody(account, missing)
+        yield lambda missing: Somebody(there, account, missing)
     there.kubectl("delete", "daskcluster", "new", "--ignore-not-found")
 
 

@@ -43,13 +43,24 @@ class WorkerGroup:
 
 @dataclass(frozen=True)
 class PendingAdaptivity(Adaptivity):
-    """The same while the request is on its way; it can be awaited, and is done whether it is or not."""
+    """The same while the request is on its way; it can be awaited, in any loop, and is done in any case."""
 
     request: asyncio.Future[None]
 
     def __await__(self) -> Generator[Any, None, Adaptivity]:
-        yield from self.request.__await__()
+        yield from self._done().__await__()
         return Adaptivity(self.minimum, self.maximum)
+
+    async def _done(self) -> None:
+        home = self.request.get_loop()
+        if home is asyncio.get_running_loop():
+            await self.request
+            return
+
+        async def there() -> None:
+            await self.request
+
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(there(), home))
 
 
 def parse_bounds(minimum: Any, maximum: Any) -> Adaptivity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -41,7 +42,9 @@ def parse_cluster_name(name: Any, where: str = "name") -> str:
         raise InvalidType(f"must be a string, not {_kind(name)}", where=where)
     problem = names.cluster_name_problem(name)
     if problem:
-        raise InvalidArgument(f"{name!r} {problem}", where=where)
+        near = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[: names.MAX_CLUSTER_NAME].rstrip("-")
+        cure = "" if names.cluster_name_problem(near) else f"How about {near!r}?"
+        raise InvalidArgument(f"{name!r} {problem}", where=where, cure=cure)
     return name
 
 

@@ -72,7 +72,7 @@ class KubeCluster(LifeCycle):
     ttl : int, optional
         Seconds after the last sign of life of all clients after which the operator deletes the cluster,
         e.g. 300: for a notebook that is killed or a laptop that is lost. Default never. A client that is
-        connected renews a Lease, which takes the right to create and patch leases.
+        connected renews a Lease, which takes the rights to create and to patch leases.
     resource_timeout : float, optional
         Seconds without any progress after which a start has failed. Default 60.
     scheduler_service_type : str, optional

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
+
+import dask.config
 
 from dask_gpu_k8s.api.resources import DASKCLUSTER
 from dask_gpu_k8s.cluster.cluster import KubeCluster
@@ -23,11 +26,24 @@ async def discover() -> AsyncIterator[tuple[str, type[KubeCluster]]]:
     """
     try:
         async with KubeClient.connect() as kube:
+            own = str(dask.config.get("kubernetes.namespace") or kube.namespace)
             try:
                 found = await kube.list(DASKCLUSTER, ALL_NAMESPACES)
             except Forbidden:
-                found = await kube.list(DASKCLUSTER)
+                found = await kube.list(DASKCLUSTER, own)
     except KubeError:
         return
     for cluster in found["items"]:
-        yield cluster["metadata"]["name"], KubeCluster
+        namespace = cluster["metadata"]["namespace"]
+        yield cluster["metadata"]["name"], KubeCluster if namespace == own else _manager(namespace)
+
+
+def _manager(namespace: str) -> type[KubeCluster]:
+    """Make a class that looks into a namespace: `dask-ctl` hands a name alone to `from_name`."""
+
+    class Elsewhere(KubeCluster):
+        @classmethod
+        def from_name(cls, name: str, **kwargs: Any) -> KubeCluster:
+            return KubeCluster.from_name(name, **{"namespace": namespace, **kwargs})
+
+    return Elsewhere

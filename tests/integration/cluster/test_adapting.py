@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -65,3 +66,30 @@ async def test_prefect_adapts_synchronously_inside_a_running_loop(settings, boun
         adaptive = cluster.adapt(minimum=0, maximum=2)
         assert not hasattr(adaptive, "__await__"), "it would be awaited on a loop that is not the cluster's"
         assert bounds() == {"demo": (None, 0, 2)}
+
+
+async def test_adapt_called_from_and_awaited_in_a_foreign_loop(settings, bounds):
+    """As prefect-dask does: its own loop runs in another thread than the cluster's."""
+    async with KubeCluster(n_workers=0, asynchronous=True, **settings) as cluster:
+        pending = cluster.adapt(minimum=0, maximum=2)
+
+        async def foreign():
+            assert await pending == await pending
+            return cluster.adapt(minimum=1, maximum=3)
+
+        adaptive = await asyncio.to_thread(asyncio.run, foreign())
+        assert (adaptive.minimum, adaptive.maximum) == (1, 3)
+        assert await asyncio.to_thread(bounds) == {"demo": (None, 1, 3)}
+
+
+async def test_orders_that_nobody_awaits_take_effect_one_after_the_other(settings, bounds):
+    async with KubeCluster(n_workers=0, asynchronous=True, **settings) as cluster:
+        cluster.adapt(maximum=2)
+        await cluster.adapt(maximum=1)
+        assert await asyncio.to_thread(bounds) == {"demo": (None, 0, 1)}
+        for n in (3, 2, 0):
+            cluster.scale(n)
+        cluster.suspend()
+        await cluster.resume()
+        assert (await cluster.worker_groups())["default"].n_workers == 0
+        assert await asyncio.to_thread(bounds) == {}

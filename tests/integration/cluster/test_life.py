@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.request
 
+import dask
 import psutil
 import pytest
 from distributed import Client
@@ -157,11 +158,17 @@ def test_news_of_workers_after_a_cut(cluster):
     assert "workers=2," in repr(cluster)
 
 
-async def test_discovery(settings, monkeypatch):
+async def test_dask_ctl_discovers_and_finds_by_the_name_alone(settings, monkeypatch):
+    """Also what is in another namespace than the one that is meant."""
     monkeypatch.setenv("KUBECONFIG", str(settings["kubeconfig"]))
     async with KubeCluster(asynchronous=True, **settings):
-        found = [pair async for pair in discover()]
-    assert ("demo", KubeCluster) in found
+        with dask.config.set({"kubernetes.namespace": settings["namespace"]}):
+            assert ("demo", KubeCluster) in [pair async for pair in discover()]
+        found = dict([pair async for pair in discover()])
+        assert issubclass(found["demo"], KubeCluster)
+        cluster = await asyncio.to_thread(found["demo"].from_name, "demo")
+        assert (cluster.namespace, cluster.shutdown_on_close) == (settings["namespace"], False)
+        await asyncio.to_thread(cluster.close)
 
 
 def test_interrupted_while_it_waits(kubernetes, clusters):

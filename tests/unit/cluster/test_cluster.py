@@ -33,6 +33,8 @@ def test_arguments_have_names():
     ("arguments", "error", "message"),
     [
         ({"name": "my.cluster"}, InvalidArgument, "^name: 'my.cluster' must start"),
+        # As dagster-dask makes one of a job's name.
+        ({"name": "my_job"}, InvalidArgument, "^name: 'my_job' must start .* How about 'my-job'\\?$"),
         ({"n_workers": -1}, InvalidArgument, "^n_workers: must be at least 0"),
         ({"image": 1}, InvalidType, "^image: must be a string"),
         ({"resources": {"limits": {"cpu": "x"}}}, InvalidArgument, r"^resources\['limits'\]\['cpu'\]: 'x'"),

@@ -76,14 +76,21 @@ class ServiceAccount:
             "rules": [*rules, mark],
         }
         self._kubernetes.kubectl("apply", "-f", "-", stdin=json.dumps(role))
-        asked = (
-            "auth",
-            "can-i",
-            "get",
-            f"{mark['resources'][0]}.test",
-            f"--as=system:serviceaccount:{self.name}",
-        )
-        while not self._kubernetes.kubectl(*asked, check=False).endswith("yes\n"):
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": f"system:serviceaccount:{self.name}",
+                "resourceAttributes": {
+                    "group": "test",
+                    "resource": mark["resources"][0],
+                    "verb": "get",
+                    "namespace": self._kubernetes.namespace,
+                },
+            },
+        }
+        asked = ("create", "-f", "-", "-o", "jsonpath={.status.allowed}")
+        while self._kubernetes.kubectl(*asked, stdin=json.dumps(review)) != "true":
             pass
 
     def acting(self) -> Manifest:

@@ -30,6 +30,9 @@ from tests.integration.gate import gate_to
 from tests.proxy import Proxy
 from tests.tokens import Unexpired
 
+# Dask's own warning, about a node's images that have another Python 3.11 and no numpy.
+pytestmark = pytest.mark.filterwarnings("ignore:Mismatched versions found")
+
 IMAGE = f"ghcr.io/dask/dask:{distributed.__version__}"
 
 LIFE = 5

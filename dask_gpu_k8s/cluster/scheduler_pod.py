@@ -42,6 +42,12 @@ def is_ready(pod: Manifest) -> bool:
     return holds((pod.get("status") or {}).get("conditions"), "Ready")
 
 
+def runs(pod: Manifest) -> bool:
+    """Say whether a container of a Pod runs, Ready or not."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return any("running" in (each.get("state") or {}) for each in statuses)
+
+
 def container_port(pod: Manifest, names: tuple[str, ...], default: int) -> int:
     """Find a container port of a Pod by one of its names, else by number."""
     ports = [port for each in pod["spec"]["containers"] for port in each.get("ports") or ()]

@@ -22,6 +22,7 @@ from dask_gpu_k8s.cluster.freezing import Hold
 from dask_gpu_k8s.cluster.groups import Groups
 from dask_gpu_k8s.cluster.heartbeat import Heartbeat
 from dask_gpu_k8s.cluster.killed import add_note, killed_workers, make_note
+from dask_gpu_k8s.cluster.knock import hear_scheduler
 from dask_gpu_k8s.cluster.lifetime import LIMIT, Remains, delete_cluster
 from dask_gpu_k8s.cluster.line import ANSWER_SECONDS, open_comm
 from dask_gpu_k8s.cluster.logs import collect_logs
@@ -40,7 +41,7 @@ from dask_gpu_k8s.errors import ClusterNotFound, DaskClusterError
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.config import Connection
 from dask_gpu_k8s.kube.errors import Forbidden, KubeError
-from dask_gpu_k8s.kube.within import despite_cancellation, ended
+from dask_gpu_k8s.kube.within import despite_cancellation, ended, first
 
 logger = logging.getLogger(__name__)
 
@@ -221,7 +222,10 @@ class Session:
                     progress.say("waiting for the operator")
                     await lookout.synced()
                     await wait_for_operator(lookout)
-                    pod = await wait_for_scheduler(lookout, settings.resource_timeout, tell)
+                    pod = await first(
+                        wait_for_scheduler(lookout, settings.resource_timeout, tell),
+                        hear_scheduler(lookout),
+                    )
                 plan = await find_way(
                     self.kube, cluster, pod, settings.wish, settings.resource_timeout, progress.say
                 )

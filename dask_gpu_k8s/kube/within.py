@@ -56,3 +56,13 @@ async def ended(task: asyncio.Future[T]) -> None:
     """Cancel a task and wait until it has ended."""
     task.cancel()
     await asyncio.wait({task})
+
+
+async def first(*awaitables: Awaitable[T]) -> T:
+    """Await what ends first, and return or raise that; the others are cancelled, and have ended by then."""
+    tasks = [asyncio.ensure_future(each) for each in awaitables]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        await asyncio.gather(*map(ended, tasks))

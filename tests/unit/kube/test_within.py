@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dask_gpu_k8s.kube.within import despite_cancellation, within
+from dask_gpu_k8s.kube.within import despite_cancellation, first, within
 
 
 async def test_what_is_quick_enough_is_returned_or_raised():
@@ -62,3 +62,27 @@ async def test_what_does_not_end_is_waited_for_no_longer_than_said():
     never = asyncio.get_running_loop().create_future()
     await despite_cancellation(never, 0.01)
     assert not never.done()
+
+
+async def test_the_first_is_returned_or_raised_when_the_others_have_ended():
+    ended = []
+
+    async def slow():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(True)
+
+    async def fail():
+        await asyncio.sleep(0)
+        raise ValueError("x")
+
+    async def done():
+        await asyncio.sleep(0)
+        return "done"
+
+    assert await first(slow(), done()) == "done"
+    with pytest.raises(ValueError, match="x"):
+        await first(slow(), fail())
+    assert ended == [True, True]

@@ -80,22 +80,11 @@ def upstream_environment() -> Path:
 
 
 def upstream_crds() -> list[Manifest]:
-    """Make their CRDs from those in their package, which refer to schemas elsewhere.
-
-    Any object is valid here: the API server has less work with it, which is to their advantage.
-    """
-    folders = upstream_environment().glob(
-        "lib/python*/site-packages/dask_kubernetes/operator/customresources"
+    """Read their CRDs out of their package: those of the chart, since the others are only parts."""
+    (chart,) = upstream_environment().glob(
+        "lib/python*/site-packages/dask_kubernetes/operator/deployment/helm/*/"
     )
-    files = [file for folder in folders for file in sorted(folder.glob("*.yaml"))]
-    parts = [part for file in files for part in yaml.safe_load_all(file.read_text())]
-    found = [part for part in parts if isinstance(part, dict) and part.get("kind") == CRD.kind]
-    for crd in found:
-        for version in crd["spec"]["versions"]:
-            version["schema"] = {
-                "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-            }
-    return found
+    return [yaml.safe_load(file.read_text()) for file in sorted((chart / "crds").glob("*.yaml"))]
 
 
 async def install(kube: KubeClient, manifests: list[Manifest]) -> None:

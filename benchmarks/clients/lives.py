@@ -33,6 +33,10 @@ ARGUMENTS = {
 }
 
 
+class Failed(Exception):
+    """A cluster did not come to life, or not to its end."""
+
+
 @dataclass(frozen=True)
 class Life:
     """When what happened in a cluster's life."""
@@ -116,7 +120,7 @@ class _Process:
         )
         output, _ = await process.communicate()
         if process.returncode:
-            raise RuntimeError(f"{self.module} failed; see above")
+            raise Failed(f"{self.module} failed; see above")
         return output.decode()
 
 
@@ -155,5 +159,5 @@ class _Pod:
         await until(has_ended, 300)
         output = await self.kube.logs(NAME, place)
         if phase == "Failed":
-            raise RuntimeError(f"ours failed in a Pod:\n{output}")
+            raise Failed(f"ours failed in a Pod:\n{output}")
         return output

@@ -77,6 +77,21 @@ async def namespace(kube: KubeClient) -> AsyncIterator[str]:
         await kube.delete(NAMESPACE, name)
 
 
+@contextlib.asynccontextmanager
+async def emptied(kube: KubeClient) -> AsyncIterator[str]:
+    """Give a new namespace, as `namespace` does; go on when what was in it no longer slows others down."""
+    name = ""
+
+    async def is_empty() -> bool:
+        return not any([(await kube.list(resource, name))["items"] for resource in (DASKCLUSTER, POD)])
+
+    try:
+        async with namespace(kube) as name:
+            yield name
+    finally:
+        await until(is_empty, 120)
+
+
 async def until(holds: Any, longest: float = LONGEST) -> float:
     """Ask every 20 ms until something holds; return the seconds that took."""
     start = time.perf_counter()

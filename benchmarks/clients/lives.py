@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.clients import life
 from benchmarks.clients.sightings import Sightings, watching
-from benchmarks.stage import namespace, until, until_pods
+from benchmarks.stage import emptied, until
 from benchmarks.systems import upstream_environment
 from dask_gpu_k8s.api.manifests import OPERATOR_IMAGE
 from dask_gpu_k8s.api.resources import POD, Resource
@@ -87,7 +87,7 @@ async def theirs(kube: KubeClient, kubeconfig: Path, **arguments: Any) -> Life:
 
 
 async def _watched(kube: KubeClient, arguments: Mapping[str, Any], home: _Process | _Pod) -> Life:
-    async with namespace(kube) as place:
+    async with emptied(kube) as place:
         given = {**ARGUMENTS, "namespace": place, **arguments}
         node_port = given.get("scheduler_service_type") == "NodePort"
         async with watching(kube, place, NAME, node_port=node_port) as seen:
@@ -97,8 +97,6 @@ async def _watched(kube: KubeClient, arguments: Mapping[str, Any], home: _Proces
                 return bool(seen.gone)
 
             await until(is_gone, 60)
-    # What still ends would slow down the next one.
-    await until_pods(kube, place, 0)
     return Life(json.loads(answer.splitlines()[-1]), seen)
 
 

@@ -150,6 +150,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(fixture, kinds, indirect=True, scope="session")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist takes note of groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what an API server alone cannot do; the summary says what and why."""
     comparison = config.comparison

@@ -22,15 +22,16 @@ Kubectl = Callable[..., str]
 Helm = Callable[..., str]
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist takes note of groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep these tests together: they share a cluster, and each changes it for all.
 
-    First, because pytest-xdist takes note of groups in the same hook.
+    The rights, which take as long as all others, may have one of their own.
     """
     for item in items:
         if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.xdist_group("deploy"))
+            name = "rights" if item.path.stem == "test_rights" else "deploy"
+            item.add_marker(pytest.mark.xdist_group(name))
             item.add_marker(pytest.mark.long)
 
 

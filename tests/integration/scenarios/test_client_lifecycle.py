@@ -12,7 +12,7 @@ import pytest
 
 from tests.wire import Wire
 
-MATRIX = """
+MATRIX = '''
 import asyncio, dask, itertools
 from dask_gpu_k8s import CreateMode, KubeCluster
 from dask_gpu_k8s.errors import ClusterExists, ClusterNotFound
@@ -22,9 +22,13 @@ from dask_gpu_k8s.kube.client import KubeClient
 FORBIDDEN = {("CREATE_ONLY", True): ClusterExists, ("CONNECT_ONLY", False): ClusterNotFound}
 
 
-async def is_there(kube, name):
+async def is_left(kube, name):
+    """Say whether it is still there; afterwards it is not, since it would cost the others time."""
     found = await kube.list(DASKCLUSTER, NAMESPACE)
-    return name in [each["metadata"]["name"] for each in found["items"]]
+    is_there = name in [each["metadata"]["name"] for each in found["items"]]
+    if is_there:
+        await kube.delete(DASKCLUSTER, name, NAMESPACE)
+    return is_there
 
 
 async def one(kube, number, mode, argument, configured, exists):
@@ -39,10 +43,10 @@ async def one(kube, number, mode, argument, configured, exists):
             pass
     except ValueError as raised:
         assert type(raised) is error, (mode, exists, raised)
-        assert await is_there(kube, name) == exists
+        assert await is_left(kube, name) == exists
         return "refused"
     assert error is None, (mode, exists)
-    deleted = not await is_there(kube, name)
+    deleted = not await is_left(kube, name)
     creator = not exists
     expected = argument if argument is not None else creator and configured is not False
     assert deleted == expected, (mode, argument, configured, exists)
@@ -71,7 +75,7 @@ async def main():
 import os
 NAMESPACE = os.environ["DASK_KUBERNETES__NAMESPACE"]
 asyncio.run(main())
-"""
+'''
 
 
 @pytest.mark.long

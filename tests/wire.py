@@ -61,7 +61,7 @@ class Wire:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.take_away()
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -106,6 +106,12 @@ class Wire:
             self._server.close()
             self._server = None
         await self._cut()
+
+    async def _end(self) -> None:
+        await self._take_away()
+        while asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.sleep(0)  # What was accepted just now has yet to begin.
+            await self._cut()
 
     async def _cut(self) -> None:
         pipes = list(self._pipes)

@@ -131,7 +131,11 @@ class _Listener:
 
     async def start(self, port: int) -> int:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: LocalEnd(self._accept), LOCALHOST, port)
+        # In two steps: cancelled within the first, asyncio would leave a socket that listens.
+        self._server = await loop.create_server(
+            lambda: LocalEnd(self._accept), LOCALHOST, port, start_serving=False
+        )
+        await self._server.start_serving()
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
@@ -148,6 +152,7 @@ class _Listener:
         task = asyncio.create_task(self._serve(end))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+        task.add_done_callback(lambda _: end.reset())  # One that is cancelled at once never begins.
 
     async def _serve(self, end: LocalEnd) -> None:
         started = time.monotonic()

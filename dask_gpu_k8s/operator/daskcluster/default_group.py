@@ -5,6 +5,9 @@ cluster. So what was last passed on is remembered: the replicas in the cluster's
 before the group is made and after it is patched; the template as a mark on the group, in the same write as
 the template itself. While an autoscaler serves the group, edits of the replicas are not passed on, and are
 remembered as if they had been: they do not come up again when the autoscaler goes.
+
+Before replicas are passed on, the memory of the last ones is wiped. Otherwise they would look like passed on
+to whoever returns to them while the new ones are on their way, and the group would keep those.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ def plan_first_replicas(seen: Observed) -> list[Action]:
     """Remember the replicas with which the default group is about to be made for the first time."""
     if seen.default_group is not None or _passed(seen.cluster) is not None:
         return []
-    return [_remember(seen.cluster)]
+    return [_remember(seen.cluster, replicas_of(seen.cluster))]
 
 
 def plan_edits(seen: Observed) -> list[Action]:
@@ -44,10 +47,12 @@ def plan_edits(seen: Observed) -> list[Action]:
     is_so = seen.autoscaled or group["spec"]["worker"].get("replicas") == replicas_of(cluster)
     patch = _template_patch(cluster, group)
     if not is_passed and not is_so:
+        if _passed(cluster) is not None:
+            return [_remember(cluster, None)]
         patch = _with_replicas(patch, replicas_of(cluster))
     if patch:
         return [patch_of(DASKWORKERGROUP, group, patch)]
-    return [] if is_passed else [_remember(cluster)]
+    return [] if is_passed else [_remember(cluster, replicas_of(cluster))]
 
 
 def _template_patch(cluster: Manifest, group: Manifest) -> dict[str, Any]:
@@ -88,9 +93,9 @@ def _passed(cluster: Manifest) -> int | None:
     return None if value is None else int(value)
 
 
-def _remember(cluster: Manifest) -> Patch:
+def _remember(cluster: Manifest, replicas: int | None) -> Patch:
     """Write down the replicas passed on; only if the cluster is as we saw it, for they may be others now."""
-    status: Manifest = {"defaultGroupReplicas": replicas_of(cluster)}
+    status: Manifest = {"defaultGroupReplicas": replicas}
     if not (cluster.get("status") or {}).get("phase"):
         status["phase"] = "Created"
     return patch_of(DASKCLUSTER, cluster, {"status": status}, "status", unchanged=True)

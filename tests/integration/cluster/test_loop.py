@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 PROGRAM = """
 import asyncio, logging, time
 from pathlib import Path
@@ -45,6 +47,17 @@ loop.close()
 
 
 def test_row_56_the_loop_is_never_blocked_for_more_than_50_ms(kubernetes):
+    """What blocks does so in every run; whoever has Python's lock may be without a processor once."""
+    slow = blocking(kubernetes)
+    for _ in range(3):
+        slow = slow and slow & blocking(kubernetes)
+    assert not slow
+
+
+def blocking(kubernetes) -> set[str]:
+    """Run the program; return what asyncio's debug mode says was slow, and where it was made."""
     done = kubernetes.python(PROGRAM)
     assert done.stdout.endswith("closed\n")
-    assert done.stderr == "", "asyncio's debug mode has something to say"
+    said = done.stderr.splitlines()
+    assert all(line.startswith("Executing ") for line in said), done.stderr
+    return {re.sub(r" at 0x\w+| took .*", "", line) for line in said}

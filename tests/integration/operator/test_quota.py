@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dask_gpu_k8s.api.conditions import find
+from dask_gpu_k8s.api.conditions import find, told
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, Resource
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.operator.engine import refusals
@@ -47,6 +47,11 @@ async def test_row_54_a_lasting_refusal_is_said_once_and_uses_up_no_names(kube):
         ready = find(group["status"]["conditions"], "Ready")
         assert ready["message"].startswith("0 of 4 ready; no more Pods may be made: ")
         assert "exceeded quota: q" in ready["message"]
+
+        async def cluster_says_so() -> bool:
+            return told(await kube.get(DASKCLUSTER, "foo"), "WorkersReady").get("reason") == "QuotaExceeded"
+
+        await eventually(cluster_says_so)
         # From now on one is tried at a time.
         counter = group["status"]["counter"]
         writes = recording(kube)

@@ -54,9 +54,18 @@ def test_what_was_deleted_is_made_again(part, made):
     assert said(plan(whole(**{part: None}), NOW)) == [[made]]
 
 
+WIPED = (
+    "patch foo {'metadata': {'resourceVersion': '9'}, "
+    "'status': {'defaultGroupReplicas': None, 'phase': 'Created'}}"
+)
+"""The memory of the replicas that were passed on, before others are."""
+
+
 def test_an_edit_of_the_replicas_is_passed_to_the_default_group_and_then_remembered():
     cluster = a_cluster(5, defaultGroupReplicas=2)
     group = parts_of(a_cluster(2))["default_group"]
+    assert said(plan(whole(cluster, default_group=group), NOW)) == [[WIPED]]
+    cluster = a_cluster(5)
     assert said(plan(whole(cluster, default_group=group), NOW)) == [
         ["patch foo-default {'spec': {'worker': {'replicas': 5}}}"]
     ]
@@ -66,6 +75,14 @@ def test_an_edit_of_the_replicas_is_passed_to_the_default_group_and_then_remembe
             "patch foo {'metadata': {'resourceVersion': '9'}, "
             "'status': {'defaultGroupReplicas': 5, 'phase': 'Created'}}"
         ]
+    ]
+
+
+def test_row_6_who_returns_to_the_last_replicas_while_others_are_passed_on_gets_them():
+    """From 2 to 5, and back to 2 before it is written down that 5 were passed on."""
+    passed = parts_of(a_cluster(5))["default_group"]
+    assert said(plan(whole(a_cluster(2), default_group=passed), NOW)) == [
+        ["patch foo-default {'spec': {'worker': {'replicas': 2}}}"]
     ]
 
 
@@ -86,9 +103,7 @@ def test_a_group_that_the_cache_does_not_show_yet_gets_an_edit_all_the_same():
     cluster = a_cluster(5, defaultGroupReplicas=2)
     assert not any(isinstance(each, Patch) for each in plan(whole(cluster, default_group=None), NOW).actions)
     shown = parts_of(a_cluster(2))["default_group"]
-    assert said(plan(whole(cluster, default_group=shown), NOW)) == [
-        ["patch foo-default {'spec': {'worker': {'replicas': 5}}}"]
-    ]
+    assert said(plan(whole(cluster, default_group=shown), NOW)) == [[WIPED]]
 
 
 def test_a_group_that_is_going_is_not_patched():

@@ -14,6 +14,7 @@ from distributed.versions import VersionMismatchWarning, get_versions
 
 from dask_gpu_k8s.cluster.versions import check_versions
 from dask_gpu_k8s.errors import StartFailed
+from dask_gpu_k8s.kube.aside import aside
 from dask_gpu_k8s.kube.backoff import Backoff
 
 ANSWER_SECONDS = 60.0
@@ -61,7 +62,8 @@ async def open_comm(
     comm = rpc(address, connection_args=security.get_connection_args("client") if security else None)
     try:
         versions = await _ask_versions(comm, where, seconds, cure)
-        warning = check_versions(get_versions()["packages"], versions["packages"], where)
+        ours = await aside(get_versions)  # It loads NumPy and pandas to ask them.
+        warning = check_versions(ours["packages"], versions["packages"], where)
         if warning:
             warnings.warn(warning, VersionMismatchWarning, stacklevel=2)
     except BaseException:

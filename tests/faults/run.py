@@ -146,7 +146,7 @@ class Run:
         if not process.is_alive:
             raise EOFError("killed") if call.method == "RPC" else Unreachable("killed")
 
-    def open_transport(self, connection: Connection) -> Transport:
+    def open_transport(self, connection: Connection, tls: object = None) -> Transport:
         """Open what an operator sends through."""
         return Transport(self.server, asking.get())
 

@@ -134,6 +134,7 @@ def test_an_edit_of_the_clusters_replicas_is_remembered_and_not_passed_on():
     seen.default_group["spec"]["worker"]["replicas"] = 4
     written = [action.patch.get("status") for action in daskcluster.plan.plan(seen, NOW).actions]
     assert written == [{"defaultGroupReplicas": 9}]
+    cluster = a_cluster(9, phase="Running")  # Whatever was passed on last is wiped before that.
     freed = daskcluster.observe.Observed(cluster, **parts_of(cluster))
     freed.default_group["spec"]["worker"]["replicas"] = 4
     (action,) = daskcluster.plan.plan(freed, NOW).actions

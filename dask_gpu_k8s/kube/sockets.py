@@ -23,7 +23,8 @@ class Sockets:
 
     aiohttp closes the connections in its pool. One that ends with a stream, or with a request that was
     cancelled, says good-bye to the server first and waits for the answer, up to half a minute, and nobody
-    waits for that: an event loop that ends meanwhile leaves open sockets behind.
+    waits for that: an event loop that ends meanwhile leaves open sockets behind. And a request that is
+    cancelled while it connects may leave one that no connection has taken over yet.
     """
 
     def __init__(self) -> None:
@@ -45,3 +46,5 @@ class Sockets:
             if all(each.fileno() == -1 for each in left):
                 return
             await asyncio.sleep(0)
+        for each in left:
+            each.close()  # Its connection would have heard by now; so it has none.

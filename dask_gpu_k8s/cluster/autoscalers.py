@@ -57,13 +57,11 @@ class Autoscalers:
     async def bounds(self) -> dict[str, Adaptivity]:
         """Return the bounds of those groups that have an autoscaler, by the full name of the group."""
         with in_plain_words(f"autoscalers of {self._namespace}/{self._cluster}"):
-            oldest_last = sorted(await self._all(), key=lambda each: each["metadata"]["creationTimestamp"])[
-                ::-1
-            ]
-        # Of several for one group, the oldest works.
+            by_age = sorted(await self._all(), key=lambda each: each["metadata"]["creationTimestamp"])
+        # Of several for one group, the oldest works: it comes last, and stays.
         return {
             names.autoscaled_group(each["spec"]): Adaptivity(each["spec"]["minimum"], each["spec"]["maximum"])
-            for each in oldest_last
+            for each in reversed(by_age)
         }
 
     async def _of(self, group: str) -> list[Manifest]:

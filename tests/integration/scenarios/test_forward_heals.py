@@ -106,8 +106,10 @@ def wait_for_both_directions(wire) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.long
-# A hundred cuts meet connections that were accepted and have not begun; that none stays is tested elsewhere.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# Beside other tests, sockets without a peer are sometimes left to the collector; whose is not known.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket.socket .*proto=0:pytest.PytestUnraisableExceptionWarning"
+)
 def test_row_3_cut_100_times(kubernetes, wire, cluster, client, record_property):
     address = cluster.scheduler_address
     times = []

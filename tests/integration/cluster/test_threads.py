@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from distributed import Client
@@ -26,6 +27,10 @@ def test_row_57_two_clusters_in_two_threads(settings, clusters):
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(work, ["one", "second"])) == [6, 9]
     assert clusters() == []
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before:  # An executor's threads end a moment after its loop.
+        assert time.monotonic() < deadline, threading.enumerate()
+        time.sleep(0.01)
     assert threading.active_count() == before
 
 

@@ -299,14 +299,15 @@ def test_row_58_from_name_finds_settings_groups_and_adaptivity_again(kubernetes)
     )
 
 
-FROZEN = """
+FROZEN = '''
 import asyncio, sys, time
 from dask.distributed import Client
 from dask_gpu_k8s import KubeCluster
 
 
 def workers():
-    return sorted(cluster.observed)
+    """Ask the scheduler itself: the cluster object hears of it a moment later."""
+    return sorted(each["name"] for each in client.scheduler_info()["workers"].values())
 
 
 with KubeCluster(name="still", n_workers=3, worker_command="dask worker --nthreads 1") as cluster:
@@ -325,7 +326,7 @@ with KubeCluster(name="still", n_workers=3, worker_command="dask worker --nthrea
         client.wait_for_workers(3, timeout=90)
         assert set(fixed) < set(workers())
         print("thawed")
-"""
+'''
 
 
 def test_frozen_workers_neither_come_nor_go_whoever_asks(kubernetes):

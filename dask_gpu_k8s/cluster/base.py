@@ -15,6 +15,7 @@ from distributed.deploy import Cluster
 from distributed.objects import SchedulerInfo
 
 from dask_gpu_k8s.kube.backoff import Backoff
+from dask_gpu_k8s.kube.within import unhurried
 
 RECONNECT_SECONDS = 1200.0
 """How long a client waits for a scheduler that is gone: one on a new node may take that long to come back."""
@@ -61,7 +62,7 @@ class SteadyCluster(Cluster):  # type: ignore[misc]  # distributed ships no type
             await super()._watch_worker_status(comm)
 
     async def _subscribe(self) -> Any:
-        comm = await self.scheduler_comm.live_comm()
+        comm = await unhurried(self.scheduler_comm.live_comm())
         comm.name = "Cluster worker status"
         await comm.write({"op": "subscribe_worker_status"})
         self.scheduler_info = SchedulerInfo(await comm.read())

@@ -61,6 +61,7 @@ async def open_route(
     dashboard_port: int | None,
     *,
     scheme: str = "tcp",
+    is_news: Callable[[], bool] = lambda: True,
 ) -> Route:
     """Open the way to a scheduler, and tell the log which it is.
 
@@ -77,6 +78,8 @@ async def open_route(
         Local port of the dashboard; by default any. Only for a port-forward.
     scheme : str, optional
         ``tls`` if the scheduler speaks it.
+    is_news : callable, optional
+        Asked before a port-forward tells the log that it has lost the scheduler.
 
     Raises
     ------
@@ -87,7 +90,9 @@ async def open_route(
     """
     host, comm, board = plan.host, plan.comm, plan.dashboard
     if plan.mode is ways.PORT_FORWARD:
-        host, (comm, board) = LOCALHOST, await _forward(kube, cluster, plan, stack, dashboard_port)
+        host, (comm, board) = LOCALHOST, await _forward(
+            kube, cluster, plan, stack, dashboard_port, is_news
+        )
     elif plan.mode is ways.DIRECT and not in_cluster():
         await _look_up(host)
     host = f"[{host}]" if ":" in host else host
@@ -105,11 +110,17 @@ async def open_route(
 
 
 async def _forward(
-    kube: KubeClient, cluster: Manifest, plan: ways.Plan, stack: AsyncExitStack, dashboard_port: int | None
+    kube: KubeClient,
+    cluster: Manifest,
+    plan: ways.Plan,
+    stack: AsyncExitStack,
+    dashboard_port: int | None,
+    is_news: Callable[[], bool],
 ) -> tuple[int, int | None]:
     wanted = {plan.comm: 0} if plan.dashboard is None else {plan.comm: 0, plan.dashboard: dashboard_port or 0}
     namespace, name = cluster["metadata"]["namespace"], cluster["metadata"]["name"]
-    forward = PortForward(kube, scheduler_finder(kube, cluster), wanted, namespace=namespace)
+    finder = scheduler_finder(kube, cluster)
+    forward = PortForward(kube, finder, wanted, namespace=namespace, is_news=is_news)
     try:
         await stack.enter_async_context(forward)
     except OSError as error:

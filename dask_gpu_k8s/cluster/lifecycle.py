@@ -18,7 +18,7 @@ from dask_gpu_k8s.cluster.modes import is_ours
 from dask_gpu_k8s.cluster.settings import Settings
 from dask_gpu_k8s.cluster.wanted import wanted_manifest
 from dask_gpu_k8s.kube.aside import imported
-from dask_gpu_k8s.kube.within import despite_cancellation
+from dask_gpu_k8s.kube.within import despite_cancellation, unhurried
 
 if TYPE_CHECKING:
     from dask_gpu_k8s.cluster.session import Session
@@ -114,7 +114,7 @@ class LifeCycle(SteadyCluster):
             self._adopt()
             await self._session.reach_scheduler()
             self.scheduler_comm = self._session.comm
-            await super()._start()
+            await unhurried(super()._start())
         except BaseException:
             self.status = Status.closing
             if self._session.has_created:

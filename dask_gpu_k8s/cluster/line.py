@@ -16,6 +16,7 @@ from dask_gpu_k8s.cluster.versions import check_versions
 from dask_gpu_k8s.errors import StartFailed
 from dask_gpu_k8s.kube.aside import aside
 from dask_gpu_k8s.kube.backoff import Backoff
+from dask_gpu_k8s.kube.within import unhurried
 
 ANSWER_SECONDS = 60.0
 """How long a scheduler that is Ready may take to answer its first call."""
@@ -78,7 +79,7 @@ async def _ask_versions(comm: Any, where: str, seconds: float, cure: str) -> Any
     backoff = Backoff(maximum=2.0)
     while True:
         try:
-            return await comm.versions()
+            return await unhurried(comm.versions())
         except FatalCommClosedError as error:
             raise StartFailed(
                 f"its scheduler's certificate and those in hand do not belong together ({error})",

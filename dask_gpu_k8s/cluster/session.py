@@ -237,6 +237,7 @@ class Session:
                 self._stack,
                 settings.scheduler_forward_port,
                 scheme="tls" if self.security else "tcp",
+                is_news=lambda: not self.is_leaving,
             )
             progress.say(f"connecting to {self.route.address} ({plan.mode})")
             self.comm = await open_comm(

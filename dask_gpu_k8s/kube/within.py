@@ -10,6 +10,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+GRACE_SECONDS = 1.0
+"""How long a call that is cancelled may take to come to its own end."""
+
 
 async def within(seconds: float, awaitable: Awaitable[T]) -> T:
     """Await something for no longer than that.
@@ -50,6 +53,21 @@ async def despite_cancellation(task: asyncio.Future[T], seconds: float) -> None:
     while not task.done() and (left := deadline - time.monotonic()) > 0:
         with suppress(asyncio.CancelledError):
             await asyncio.wait({task}, timeout=left)
+
+
+async def unhurried(awaitable: Awaitable[T]) -> T:
+    """Await what may be opening a connection; where we are cancelled, it is given a moment to come to its end.
+
+    Tornado forgets a connection that is there while who asked for it is cancelled before it runs again, and
+    its socket stays open. What takes longer than `GRACE_SECONDS` is not just about to be there.
+    """
+    task = asyncio.ensure_future(awaitable)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await despite_cancellation(task, GRACE_SECONDS)
+        await ended(task)
+        raise
 
 
 async def ended(task: asyncio.Future[T]) -> None:

@@ -45,6 +45,8 @@ class PortForward:
         Namespace of the Pod; by default the client's.
     spares : int, optional
         How many tunnels stand ready for the connections to come.
+    is_news : callable, optional
+        Asked before it is logged that there is no way to the Pod: who is about to delete it knows that.
 
     Attributes
     ----------
@@ -60,10 +62,11 @@ class PortForward:
         *,
         namespace: str | None = None,
         spares: int = SPARES,
+        is_news: Callable[[], bool] = lambda: True,
     ) -> None:
         self.local_ports = dict(ports)
         find = _always(target) if isinstance(target, PodIdentity) else target
-        self._tunnels = Tunnels(kube, find, namespace or kube.namespace, spares)
+        self._tunnels = Tunnels(kube, find, namespace or kube.namespace, spares, is_news)
         self._listeners: list[_Listener] = []
 
     async def __aenter__(self) -> PortForward:

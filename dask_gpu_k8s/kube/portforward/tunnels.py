@@ -52,13 +52,21 @@ class Tunnels:
         The Pod's.
     spares : int
         How many tunnels stand ready; up to twice as many are kept. If none, no connection is held either.
+    is_news : callable
+        Asked whether to tell the log that there is no way to the Pod.
     """
 
     def __init__(
-        self, kube: KubeClient, find: Callable[[], Awaitable[PodIdentity]], namespace: str, spares: int
+        self,
+        kube: KubeClient,
+        find: Callable[[], Awaitable[PodIdentity]],
+        namespace: str,
+        spares: int,
+        is_news: Callable[[], bool],
     ) -> None:
         self._kube = kube
         self._find = find
+        self._is_news = is_news
         self._namespace = namespace
         self._spares = spares
         self._pod: PodIdentity | None = None
@@ -243,7 +251,8 @@ class Tunnels:
             return
         self._trouble_since = now = time.monotonic()
         self._not_before = now + next(self._backoff)
-        logger.warning(
+        logger.log(
+            logging.WARNING if self._is_news() else logging.DEBUG,
             "A port-forward has no way to its Pod, and tries again until it has: %s",
             str(error) or f"no answer within {DIAL_SECONDS:g} s",
             exc_info=not isinstance(error, (KubeError, asyncio.TimeoutError)),

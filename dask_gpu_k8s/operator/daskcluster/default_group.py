@@ -41,18 +41,34 @@ def plan_first_replicas(seen: Observed) -> list[Action]:
 def plan_edits(seen: Observed) -> list[Action]:
     """Pass edits of the cluster's replicas and worker template on to the default group."""
     cluster, group = seen.cluster, seen.default_group
-    if group is None or not seen.is_own(group) or is_terminating(group):
+    if group is None or not _takes_edits(seen, group):
         return []
-    is_passed = _passed(cluster) == replicas_of(cluster)
-    is_so = seen.autoscaled or group["spec"]["worker"].get("replicas") == replicas_of(cluster)
     patch = _template_patch(cluster, group)
-    if not is_passed and not is_so:
-        if _passed(cluster) is not None:
-            return [_remember(cluster, None)]
+    if _needs_replicas(seen, group):
         patch = _with_replicas(patch, replicas_of(cluster))
     if patch:
         return [patch_of(DASKWORKERGROUP, group, patch)]
-    return [] if is_passed else [_remember(cluster, replicas_of(cluster))]
+    is_remembered = _passed(cluster) == replicas_of(cluster)
+    return [] if is_remembered else [_remember(cluster, replicas_of(cluster))]
+
+
+def plan_forgetting(seen: Observed) -> list[Action]:
+    """Wipe the memory of the last replicas, before others are passed on."""
+    cluster, group = seen.cluster, seen.default_group
+    if group is None or not _takes_edits(seen, group) or _passed(cluster) is None:
+        return []
+    return [_remember(cluster, None)] if _needs_replicas(seen, group) else []
+
+
+def _takes_edits(seen: Observed, group: Manifest) -> bool:
+    return seen.is_own(group) and not is_terminating(group)
+
+
+def _needs_replicas(seen: Observed, group: Manifest) -> bool:
+    """Say whether the cluster's replicas were edited and have not reached the group."""
+    wanted = replicas_of(seen.cluster)
+    is_so = seen.autoscaled or group["spec"]["worker"].get("replicas") == wanted
+    return _passed(seen.cluster) != wanted and not is_so
 
 
 def _template_patch(cluster: Manifest, group: Manifest) -> dict[str, Any]:

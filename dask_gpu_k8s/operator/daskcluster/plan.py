@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from dask_gpu_k8s.operator.daskcluster.certificates import with_certificates
-from dask_gpu_k8s.operator.daskcluster.default_group import plan_edits, plan_first_replicas, plan_new_group
+from dask_gpu_k8s.operator.daskcluster.default_group import (
+    plan_edits,
+    plan_first_replicas,
+    plan_forgetting,
+    plan_new_group,
+)
 from dask_gpu_k8s.operator.daskcluster.memory import has_failed
 from dask_gpu_k8s.operator.daskcluster.observe import Observed, problem
 from dask_gpu_k8s.operator.daskcluster.protection import plan_budget, plan_policy
@@ -28,15 +33,16 @@ def plan(seen: Observed, now: datetime) -> Plan:
         return Plan(wake_after=left)
     stages, wait = plan_removal(seen, now)
     if seen.cooling:
-        stages.append(plan_edits(seen))
+        stages += [plan_forgetting(seen), plan_edits(seen)]
         wait = soonest(wait, seen.cooling)
     elif is_refused_for_good(seen.cluster) or (seen.certificates and seen.certificates.hindrance):
-        stages.append(plan_edits(seen))
+        stages += [plan_forgetting(seen), plan_edits(seen)]
     else:
         stages += [
             plan_policy(seen),
             [*plan_first_replicas(seen), *plan_new_scheduler(seen), *plan_services(seen)],
-            [*plan_new_group(seen), *plan_edits(seen)],
+            [*plan_new_group(seen), *plan_forgetting(seen)],
+            plan_edits(seen),
             [*plan_service_edits(seen), *plan_budget(seen)],
         ]
         stages = with_certificates(seen.certificates, stages, now)

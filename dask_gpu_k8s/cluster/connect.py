@@ -90,9 +90,7 @@ async def open_route(
     """
     host, comm, board = plan.host, plan.comm, plan.dashboard
     if plan.mode is ways.PORT_FORWARD:
-        host, (comm, board) = LOCALHOST, await _forward(
-            kube, cluster, plan, stack, dashboard_port, is_news
-        )
+        host, (comm, board) = LOCALHOST, await _forward(kube, cluster, plan, stack, dashboard_port, is_news)
     elif plan.mode is ways.DIRECT and not in_cluster():
         await _look_up(host)
     host = f"[{host}]" if ":" in host else host

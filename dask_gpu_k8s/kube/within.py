@@ -56,7 +56,7 @@ async def despite_cancellation(task: asyncio.Future[T], seconds: float) -> None:
 
 
 async def unhurried(awaitable: Awaitable[T]) -> T:
-    """Await what may be opening a connection; where we are cancelled, it is given a moment to come to its end.
+    """Await what may be opening a connection; where we are cancelled, it may come to its end.
 
     Tornado forgets a connection that is there while who asked for it is cancelled before it runs again, and
     its socket stays open. What takes longer than `GRACE_SECONDS` is not just about to be there.

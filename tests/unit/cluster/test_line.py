@@ -9,7 +9,8 @@ from dask_gpu_k8s.cluster.line import open_comm
 
 
 def connections(port):
-    return [each for each in psutil.Process().net_connections("tcp") if each.raddr and each.raddr.port == port]
+    ours = psutil.Process().net_connections("tcp")
+    return [each for each in ours if each.raddr and each.raddr.port == port]
 
 
 async def test_a_line_that_is_given_up_wherever_it_waits_leaves_no_connection():

@@ -8,10 +8,12 @@ from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.api import Api
 from dask_gpu_k8s.local.machinery.store import Change, Table
+from dask_gpu_k8s.operator.autoscalers import as_wanted, server_of
 from dask_gpu_k8s.operator.objects.workers import replicas_of
 from tests.faults import clock
 
 GROUPS = ("kubernetes.dask.org", "daskworkergroups")
+AUTOSCALERS = ("kubernetes.dask.org", "daskautoscalers")
 
 
 class Laws:
@@ -36,12 +38,24 @@ class Laws:
 
     def _note(self, table: Table, change: Change) -> None:
         obj = change.new.obj
-        if table == GROUPS:
-            asked = 0 if change.type == "DELETED" else replicas_of(obj)
-            self._asked[obj["metadata"]["uid"]].append((clock.now(), asked))
+        if table == GROUPS and change.type == "DELETED":
+            self._asked[obj["metadata"]["uid"]].append((clock.now(), 0))
+        elif table in (GROUPS, AUTOSCALERS):
+            self._note_asked()
         elif table == ("", "pods") and change.type == "ADDED" and _is_worker(obj):
             self._check_name(obj)
             self._check_count(obj)
+
+    def _note_asked(self) -> None:
+        """Note what is asked of each group: what the autoscaler that serves it has decided, else its own.
+
+        The decision is one write and its copy in the group another, and nobody can do both at once: who is
+        started between the two makes what was decided. A number that somebody else writes asks for nothing.
+        """
+        autoscalers = [entry.obj for _, entry in self._api.store.entries(AUTOSCALERS)]
+        for _, entry in self._api.store.entries(GROUPS):
+            asked = replicas_of(as_wanted(entry.obj, server_of(entry.obj, autoscalers)))
+            self._asked[entry.obj["metadata"]["uid"]].append((clock.now(), asked))
 
     def _check_name(self, pod: Manifest) -> None:
         name = pod["metadata"]["name"]

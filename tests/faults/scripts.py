@@ -101,7 +101,7 @@ async def delete(user: User) -> None:
     user.create(DASKCLUSTER, a_cluster(2))
     await user.has_workers("foo", 2)
     user.delete(DASKCLUSTER, "foo")
-    await user.until("no Pods", lambda: not user.pods())
+    await user.has_no_pods()
 
 
 async def rollout(user: User) -> None:

@@ -39,13 +39,16 @@ def state_of(api: Api) -> list[str]:
         for table, kind in kinds.items()
         if kind.resource.plural not in BESIDE
         for _, entry in api.store.entries(table)
-        if not _is_orphan(api, entry.obj)
+        if not is_orphan(api, entry.obj)
     ]
     return sorted(_text(obj) for obj in objects)
 
 
-def _is_orphan(api: Api, obj: Manifest) -> bool:
-    """Say whether a Pod has no owner, and its group is gone: it stays, as after ``--cascade=orphan``."""
+def is_orphan(api: Api, obj: Manifest) -> bool:
+    """Say whether a Pod has no owner, and its group is gone: it stays, as after ``--cascade=orphan``.
+
+    If its owner is stripped in the moment before the collector takes the group, nobody can tell that from it.
+    """
     meta = obj["metadata"]
     group = (meta.get("labels") or {}).get(labels.WORKERGROUP_NAME)
     if obj["kind"] != "Pod" or meta.get("ownerReferences") or group is None:

@@ -11,6 +11,7 @@ from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, DASKWORKERGROUP, PO
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.local.errors import StatusError
 from tests.faults import clock
+from tests.faults.state import is_orphan
 
 PATIENCE = 600.0
 """Seconds that anything may take: no fault lasts longer than three minutes."""
@@ -99,6 +100,10 @@ class User:
             return ready and status.get("readyWorkers") == count and group.get("phase") == "Running"
 
         await self.until(f"{count} workers of {name}", check)
+
+    async def has_no_pods(self) -> None:
+        """Wait until there is no Pod but those that a user may have wanted to stay."""
+        await self.until("no Pods", lambda: all(is_orphan(self.api, pod) for pod in self.pods()))
 
     async def has_workers_of(self, name: str, count: int, image: str) -> None:
         """Wait until a cluster has so many workers, all of an image."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dask_gpu_k8s.api.resources import POD
 from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.client import KubeClient
-from dask_gpu_k8s.kube.errors import ApiError, BadRequest, Forbidden, KubeError, NoSuchProtocol
+from dask_gpu_k8s.kube.errors import ApiError, BadRequest, Forbidden, KubeError, NoSuchProtocol, Unreachable
 from dask_gpu_k8s.kube.portforward import upkeep
 from dask_gpu_k8s.kube.portforward.channel import carry_alone
 from dask_gpu_k8s.kube.portforward.local import LocalEnd
@@ -27,6 +27,13 @@ DIAL_SECONDS = 10.0
 
 HOLD_SECONDS = 30.0
 """How long a local connection is held while there is no way to the Pod: as long as Dask tries to connect."""
+
+CALM_SECONDS = 1.2
+"""How long new connections wait after one was cut.
+
+The container runtime ends its half of one that was cut a second later. A Dask scheduler knows a client by its
+name alone: the end of an old connection ends the client's new one as well, and with it what was asked there.
+"""
 
 LOOK_SECONDS = 0.5
 """How often the tunnels are looked at if nothing happens."""
@@ -80,6 +87,7 @@ class Tunnels:
         self._trouble_since: float | None = None
         self._refusal: Forbidden | None = None
         self._not_before = 0.0
+        self._calm_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -116,6 +124,7 @@ class Tunnels:
         ConnectionError
             If the local side broke, or there was no way to the Pod; the log says why.
         """
+        await asyncio.sleep(max(self._calm_at - time.monotonic(), 0))
         tunnel = self._take() or await self._take_next()
         try:
             if tunnel is not None:
@@ -123,8 +132,10 @@ class Tunnels:
             else:
                 pod = await self._identify()
                 await carry_alone(self._kube, pod.name, self._namespace, port, end)
-        except KubeError:
+        except KubeError as error:
             self._forget_pod()
+            if isinstance(error, Unreachable):
+                self._calm_at = time.monotonic() + CALM_SECONDS
             raise
 
     # Giving them away

@@ -81,7 +81,8 @@ def test_what_is_left_when_all_is_killed_is_removed_by_the_next_run() -> None:
     until(lambda: not Path(f"/proc/{run.pid}").exists())
     assert str(run.directory) in run.traces()
     with ControlPlane() as plane:
-        assert not run.traces() or plane.name == run.name
+        if plane.name != run.name:  # Another that starts just now may be at it.
+            until(lambda: not run.traces())
         assert plane.api.get("/version")["major"] == "1"
     assert not run.traces()
 

@@ -158,6 +158,7 @@ def test_row_2_load_that_comes_and_goes_recomputes_nothing(kubernetes):
 def test_a_horizontal_pod_autoscaler_scales_a_group(kubernetes):
     """It knows no metrics here, and holds its minimum all the same, by the scale subresource."""
     apply(kubernetes, a_cluster("measured", 1))
+    kubernetes.kubectl("wait", "--for=create", "daskworkergroup/measured-default", "--timeout=60s")
     wait(kubernetes, "daskworkergroup/measured-default", ".status.replicas", 1)
     kubernetes.kubectl(
         "autoscale", "daskworkergroup", "measured-default", "--min=2", "--max=3", "--cpu-percent=80"

@@ -106,7 +106,7 @@ def wait_for_both_directions(wire) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.long
-# Beside other tests, sockets without a peer are sometimes left to the collector; whose is not known.
+# Tornado forgets a connection that is made just when Dask's Client gives the attempt up.
 @pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <socket.socket .*proto=0:pytest.PytestUnraisableExceptionWarning"
 )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -63,10 +64,13 @@ class Hold:
             If that is not so after `seconds`.
         KubeError
         """
+        deadline = time.monotonic() + seconds
+        # Sizes that were asked for before come first: the operator must not hear of this ahead of them.
+        await self._wait(_is_seen, seconds, deadline)
         await self._write()
         self._renewing = asyncio.ensure_future(self._renew())
         try:
-            await self._wait(seconds)
+            await self._wait(lambda group: self._holder in _holders(group), seconds, deadline)
         except BaseException:
             await self.end()
             raise
@@ -95,12 +99,12 @@ class Hold:
             except KubeError as error:
                 logger.warning("%s: its workers may not stay as they are: %s", self._where, error)
 
-    async def _wait(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
+    async def _wait(self, is_so: Callable[[Manifest], bool], seconds: float, deadline: float) -> None:
+        """Wait until something is so for each group."""
         backoff = Backoff(maximum=1.0)
         while True:
             groups = await self._groups.find_all()
-            moving = [group for group in groups if self._holder not in _holders(group)]
+            moving = [group for group in groups if not is_so(group)]
             if not moving:
                 return
             if time.monotonic() > deadline:
@@ -110,6 +114,11 @@ class Hold:
                     cure="Is its operator as new as this client?",
                 )
             await asyncio.sleep(next(backoff))
+
+
+def _is_seen(group: Manifest) -> bool:
+    """Say whether the operator has acted on the group as it is."""
+    return bool((group.get("status") or {}).get("observedGeneration") == group["metadata"].get("generation"))
 
 
 def _holders(group: Manifest) -> list[str]:

@@ -25,6 +25,12 @@ logger = logging.getLogger(__name__)
 DIAL_SECONDS = 10.0
 """How long finding the Pod and opening a tunnel to it may take."""
 
+FIND_SECONDS = 3.0
+"""How long finding the Pod may take of that: the network may have forgotten the connection it is asked on."""
+
+SLOW_SECONDS = 2.0
+"""After how long others are opened beside one that is not there yet: it may never be, and nobody says so."""
+
 HOLD_SECONDS = 30.0
 """How long a local connection is held while there is no way to the Pod: as long as Dask tries to connect."""
 
@@ -80,7 +86,7 @@ class Tunnels:
         self._finding = asyncio.Lock()
         self._speaks_tunnels = True
         self._tunnels: list[Tunnel] = []
-        self._dialling = 0
+        self._dials: list[float] = []
         self._waiting = 0
         self._news = asyncio.Event()
         self._backoff = Backoff(maximum=3.0)
@@ -202,14 +208,18 @@ class Tunnels:
         in_trouble = self._trouble_since is not None
         # Not one for each connection that waits: most last shorter than dialling would.
         wanted = self._spares or min(self._waiting, 1)
-        count = upkeep.to_dial(wanted, ready, self._dialling, in_trouble)
+        young = [at for at in self._dials if now - at < SLOW_SECONDS]
+        if young and len(young) < len(self._dials):
+            return  # It may be the server that is slow: one at a time.
+        in_doubt = in_trouble or bool(self._dials and not young)
+        count = upkeep.to_dial(wanted, ready, len(young), in_doubt)
         for _ in range(count):
-            self._dialling += 1
-            self._spawn(self._tend())
+            self._dials.append(now)
+            self._spawn(self._tend(now))
         if count and in_trouble:
             self._not_before = now + next(self._backoff)
 
-    async def _tend(self) -> None:
+    async def _tend(self, dialled: float) -> None:
         """Open a tunnel, and stay with it to its end."""
         try:
             tunnel = await within(DIAL_SECONDS, self._open())
@@ -217,7 +227,7 @@ class Tunnels:
             self._failed(error)
             return
         finally:
-            self._dialling -= 1
+            self._dials.remove(dialled)
         self._worked()
         self._tunnels.append(tunnel)
         tunnel.ask()
@@ -243,7 +253,10 @@ class Tunnels:
         """Say which Pod is meant; asks once for as long as nothing fails."""
         async with self._finding:
             if self._pod is None:
-                self._pod = await self._find()
+                try:
+                    self._pod = await within(FIND_SECONDS, self._find())
+                except asyncio.TimeoutError as error:
+                    raise Unreachable(f"Nobody said within {FIND_SECONDS:g} s which Pod is meant.") from error
             return self._pod
 
     def _forget_pod(self) -> None:

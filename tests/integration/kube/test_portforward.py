@@ -17,6 +17,8 @@ from dask_gpu_k8s.api.resources import NAMESPACE, POD
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import KubeError
 from dask_gpu_k8s.kube.portforward import PodIdentity, PortForward
+from dask_gpu_k8s.kube.portforward.listener import SPARES
+from dask_gpu_k8s.kube.portforward.tunnels import DIAL_SECONDS
 from dask_gpu_k8s.kube.reflector import Reflector
 from tests.wire import Wire
 
@@ -362,6 +364,31 @@ async def test_row_3_what_the_network_has_forgotten_is_found_out(kube, wire):
             with pytest.raises(ConnectionResetError):
                 await asyncio.wait_for(reader.readexactly(1), PROMISE)
             assert await echoes(forward)
+
+
+async def test_row_3_tunnels_that_the_network_forgot_when_they_were_dialled_hold_up_no_others(kube, wire):
+    async with KubeClient.connect(wire.kubeconfig) as client:
+        client.namespace = kube.namespace
+        wire.pause()
+        async with forwarded(client, ECHO) as forward:
+            while wire.opened < SPARES:
+                await asyncio.sleep(0.01)  # noqa: ASYNC110  # It counts in a thread of its own.
+            wire.forget()
+            wire.resume()
+            assert await asyncio.wait_for(echoes(forward), DIAL_SECONDS / 2)
+
+
+async def test_row_3_who_cannot_be_asked_for_the_pod_is_asked_again(kube):
+    async def pick():
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await asyncio.Event().wait()
+        return PodIdentity("one")
+
+    asked = 0
+    async with forwarded(kube, ECHO, pick) as forward:
+        assert await asyncio.wait_for(echoes(forward), DIAL_SECONDS / 2)
 
 
 async def test_row_3_a_cut_resets_what_was_on_it_and_nothing_is_left(kube, wire):

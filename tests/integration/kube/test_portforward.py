@@ -371,8 +371,8 @@ async def test_row_3_tunnels_that_the_network_forgot_when_they_were_dialled_hold
         client.namespace = kube.namespace
         wire.pause()
         async with forwarded(client, ECHO) as forward:
-            while wire.opened < SPARES:
-                await asyncio.sleep(0.01)  # noqa: ASYNC110  # It counts in a thread of its own.
+            while wire.opened < SPARES:  # noqa: ASYNC110  # It counts in a thread of its own.
+                await asyncio.sleep(0.01)
             wire.forget()
             wire.resume()
             assert await asyncio.wait_for(echoes(forward), DIAL_SECONDS / 2)

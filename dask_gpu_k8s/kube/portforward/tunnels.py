@@ -273,8 +273,12 @@ class Tunnels:
         self._refusal = error if isinstance(error, Forbidden) else None
         if self._trouble_since is not None:
             return
-        self._trouble_since = now = time.monotonic()
+        now = time.monotonic()
         self._not_before = now + next(self._backoff)
+        if upkeep.ready(self._tunnels, now):
+            logger.debug("A tunnel into %s could not be dialled; others stand: %s", self._pod, error)
+            return
+        self._trouble_since = now
         logger.log(
             logging.WARNING if self._is_news() else logging.DEBUG,
             "A port-forward has no way to its Pod, and tries again until it has: %s",

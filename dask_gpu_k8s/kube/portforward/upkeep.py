@@ -75,9 +75,10 @@ def forgotten(tunnels: Sequence[T], now: float) -> list[T]:
     since = min((each.asked for each in spare if each.asked is not None), default=now)
     if not any(since < each.born < each.heard and now - each.born >= PROOF_SECONDS for each in tunnels):
         return []
-    if any(each.born <= since < each.heard for each in tunnels):
+    old = [each for each in tunnels if each.born <= since]
+    if any(each.heard - since >= PONG_SECONDS for each in old):
         return spare  # Others of their age answer: it is not the network.
-    return [each for each in tunnels if is_silent(each, now)]
+    return old + [each for each in tunnels if each.born > since and is_silent(each, now)]
 
 
 def to_dial(wanted: int, ready: int, dialling: int, in_trouble: bool) -> int:

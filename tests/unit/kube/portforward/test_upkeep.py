@@ -83,6 +83,12 @@ def test_what_the_network_has_forgotten_is_given_up_spare_and_used():
     assert names(forgotten(tunnels, NOW)) == ["spare", "used"]
 
 
+def test_what_was_heard_of_just_before_the_network_forgot_is_given_up_too():
+    ago = PROOF_SECONDS + PONG_SECONDS
+    used = Tunnel("used", heard=NOW - ago + 0.1, asked=NOW - 1, is_idle=False, is_free=False)
+    assert names(forgotten([silent("spare", ago), used, young("new")], NOW)) == ["spare", "used"]
+
+
 def test_an_upload_that_the_pod_does_not_take_is_no_silence_of_the_network():
     ago = PROOF_SECONDS + PONG_SECONDS
     stuck = silent("stuck", 3600, is_idle=False, is_free=False)

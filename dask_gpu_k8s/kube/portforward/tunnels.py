@@ -28,9 +28,6 @@ DIAL_SECONDS = 10.0
 FIND_SECONDS = 3.0
 """How long finding the Pod may take of that: the network may have forgotten the connection it is asked on."""
 
-SLOW_SECONDS = 2.0
-"""After how long others are opened beside one that is not there yet: it may never be, and nobody says so."""
-
 HOLD_SECONDS = 30.0
 """How long a local connection is held while there is no way to the Pod: as long as Dask tries to connect."""
 
@@ -208,11 +205,7 @@ class Tunnels:
         in_trouble = self._trouble_since is not None
         # Not one for each connection that waits: most last shorter than dialling would.
         wanted = self._spares or min(self._waiting, 1)
-        young = [at for at in self._dials if now - at < SLOW_SECONDS]
-        if young and len(young) < len(self._dials):
-            return  # It may be the server that is slow: one at a time.
-        in_doubt = in_trouble or bool(self._dials and not young)
-        count = upkeep.to_dial(wanted, ready, len(young), in_doubt)
+        count = upkeep.to_dial(wanted, ready, self._dials, in_trouble, now)
         for _ in range(count):
             self._dials.append(now)
             self._spawn(self._tend(now))

@@ -20,6 +20,9 @@ PONG_SECONDS = 2.0
 PROOF_SECONDS = 2.0
 """How long a younger tunnel has to work before silent ones are given up: TCP may just be about to recover."""
 
+SLOW_SECONDS = 2.0
+"""After how long others are dialled beside one that is not there yet: it may never be, and nobody says so."""
+
 
 class Seen(Protocol):
     """A tunnel, as far as it matters here; times are in seconds.
@@ -78,22 +81,28 @@ def forgotten(tunnels: Sequence[T], now: float) -> list[T]:
     old = [each for each in tunnels if each.born <= since]
     if any(each.heard - since >= PONG_SECONDS for each in old):
         return spare  # Others of their age answer: it is not the network.
-    return old + [each for each in tunnels if each.born > since and is_silent(each, now)]
+    return [each for each in tunnels if each.born <= since or is_silent(each, now)]
 
 
-def to_dial(wanted: int, ready: int, dialling: int, in_trouble: bool) -> int:
+def to_dial(wanted: int, ready: int, dials: Sequence[float], in_trouble: bool, now: float) -> int:
     """Decide how many tunnels to dial now.
 
     Parameters
     ----------
     wanted : int
-        How many should stand ready; no more are dialled at the same time.
+        How many should stand ready.
     ready : int
         How many do.
-    dialling : int
-        How many are on the way.
+    dials : sequence of float
+        When those were dialled that are on the way. Slow ones are not counted on; but the server may be slow,
+        so others are dialled one by one.
     in_trouble : bool
-        Whether the last attempt failed: then they are dialled one by one.
+        Whether the last attempt failed: then they are dialled one by one as well.
+    now : float
+        Time, as in `Seen`.
     """
-    missing = max(wanted - ready - dialling, 0)
+    young = sum(now - at < SLOW_SECONDS for at in dials)
+    missing = max(wanted - ready - young, 0)
+    if young < len(dials):
+        return 0 if young else min(missing, 1)
     return min(missing, 1) if in_trouble else missing

@@ -10,6 +10,7 @@ from dask_gpu_k8s.kube.portforward.upkeep import (
     PING_SECONDS,
     PONG_SECONDS,
     PROOF_SECONDS,
+    SLOW_SECONDS,
     forgotten,
     is_silent,
     ready,
@@ -113,4 +114,12 @@ def test_without_a_spare_one_silence_proves_nothing():
     ],
 )
 def test_how_many_are_dialled(wanted, stand_ready, dialling, in_trouble, expected):
-    assert to_dial(wanted, stand_ready, dialling, in_trouble) == expected
+    assert to_dial(wanted, stand_ready, [NOW] * dialling, in_trouble, NOW) == expected
+
+
+@pytest.mark.parametrize("in_trouble", [False, True])
+def test_beside_dials_that_are_slow_others_are_dialled_one_by_one(in_trouble):
+    slow = NOW - SLOW_SECONDS
+    assert to_dial(4, 0, [slow] * 4, in_trouble, NOW) == 1
+    assert to_dial(4, 0, [slow] * 4 + [NOW], in_trouble, NOW) == 0
+    assert to_dial(4, 4, [slow], in_trouble, NOW) == 0

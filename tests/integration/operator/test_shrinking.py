@@ -293,8 +293,8 @@ async def test_row_28_a_retired_id_never_comes_back_though_the_operator_is_kille
         names = set(stage.workers)
         data = await spread(stage)
         await _shrink_with_fault(stage, bare_kubeconfig, 0, "killed after")
-        (left,) = stage.workers
-        (retired,) = names - {left}
+        (left,) = await stage.pods()
+        (retired,) = names - {left["metadata"]["name"]}
         seen: list[str] = []
         async with running(kube):
             for replicas in (3, 1, 3):

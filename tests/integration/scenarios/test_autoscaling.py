@@ -148,6 +148,7 @@ print(len(values))
 def test_row_2_load_that_comes_and_goes_recomputes_nothing(kubernetes):
     """Results are kept in memory while the group grows and shrinks under them."""
     apply(kubernetes, a_cluster("tide"), an_autoscaler("tide", "tide", 3, minimum=1))
+    wait(kubernetes, "daskworkergroup/tide-default", ".spec.worker.replicas", 1)
     done = kubernetes.python(FLAPPING, "tide", timeout=110)
     assert int(done.stdout) == 72
     wait(kubernetes, "daskworkergroup/tide-default", ".spec.worker.replicas", 1)

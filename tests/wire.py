@@ -159,10 +159,10 @@ class _Pipe:
             if self.is_forgotten:
                 await asyncio.Event().wait()
         finally:
+            _reset(to_there)  # First, since whoever is cut while it ends comes no further than the wait.
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            _reset(to_there)
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
         while data := await reader.read(1 << 16):

@@ -149,7 +149,7 @@ def test_a_way_that_the_new_cluster_will_not_have(settings, clusters):
     began = time.monotonic()
     with pytest.raises(InvalidArgument, match=r'is of type ClusterIP\. .* scheduler_service_type="NodePort"'):
         KubeCluster(connect="node-port", **settings)
-    assert time.monotonic() - began < 2, "nobody waits for its scheduler"
+    assert time.monotonic() - began < 10, "nobody waits for its scheduler"
     assert clusters() == []
 
 

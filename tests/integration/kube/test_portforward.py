@@ -198,7 +198,7 @@ async def test_a_quiet_connection_ends_a_second_after_the_local_end(kube):
         started = time.monotonic()
         writer.write_eof()
         assert await asyncio.wait_for(reader.read(-1), 10) == b""
-        assert 0.9 < time.monotonic() - started < 3
+        assert 0.9 < time.monotonic() - started < 5
 
 
 async def test_a_refused_connection_is_reset_and_the_others_stay(kube, caplog):
@@ -269,7 +269,7 @@ async def test_a_local_reader_that_stops_holds_the_pod_back(kube):
         assert psutil.Process().memory_info().rss - before < 30_000_000
         writer.transport.abort()
         started = time.monotonic()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
     del reader
 
 
@@ -317,7 +317,7 @@ async def test_a_pod_that_stops_reading_holds_the_local_side_back_and_can_be_lef
             await asyncio.wait_for(push(writer), 1)
         writer.transport.abort()
         started = time.monotonic()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 async def test_one_that_stops_holds_up_no_other(kube):

@@ -52,7 +52,7 @@ class Kubernetes:
         assert KUBECTL, "kubectl is missing: install the extra 'test'"
         return [KUBECTL, "--namespace", self.namespace, *args]
 
-    def kubectl(self, *args: str, stdin: str | None = None, check: bool = True, timeout: float = 60) -> str:
+    def kubectl(self, *args: str, stdin: str | None = None, check: bool = True, timeout: float = 130) -> str:
         """Run kubectl to its end and return what it printed; with `check`, exit code 0 is demanded."""
         done = subprocess.run(
             self.command(*args),

@@ -76,7 +76,9 @@ def _tell(seen: Observed) -> list[Action]:
     wanted = desired(seen)
     if seen.group["spec"]["worker"].get("replicas") == wanted:
         return []
-    return [patch_of(DASKWORKERGROUP, seen.group, {"spec": {"worker": {"replicas": wanted}}})]
+    patch: Manifest = {"spec": {"worker": {"replicas": wanted}}}
+    # Whoever takes the autoscaler away and sets a size meanwhile has the last word.
+    return [patch_of(DASKWORKERGROUP, seen.group, patch, unchanged=True)]
 
 
 def _patience(seen: Observed, now: datetime) -> float:

@@ -331,7 +331,7 @@ async def tells(stage: Stage) -> None:
         )
         return bool(found["items"])
 
-    await stage.until("an Event tells of it", is_told, longest=5)
+    await stage.until("an Event tells of it", is_told, longest=12)
 
 
 async def shrinks(stage: Stage) -> None:

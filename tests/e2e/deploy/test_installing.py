@@ -63,8 +63,16 @@ async def test_for_one_namespace_by_kustomize(
     alone: Path, kubectl: Kubectl, kube: KubeClient, team: str, other_team: str, tmp_path: Path
 ):
     kubectl("-n", team, "create", "rolebinding", "boss", "--clusterrole=admin", "--user=boss")
+    _until_allowed(kubectl, team, "boss", "create", "deployments.apps")
     kubectl("apply", "-k", str(_kustomization(tmp_path, team)), "--as=boss")
     await _looks_after_no_other(kubectl, kube, team, other_team)
+
+
+def _until_allowed(kubectl: Kubectl, namespace: str, who: str, *what: str) -> None:
+    """Wait until a new binding counts."""
+    give_up = time.monotonic() + 60
+    while not kubectl("-n", namespace, "auth", "can-i", *what, f"--as={who}", check=False).startswith("yes"):
+        assert time.monotonic() < give_up
 
 
 def _kustomization(folder: Path, namespace: str) -> Path:
@@ -118,7 +126,7 @@ def test_who_may_do_what_in_a_namespace_may_do_it_with_dask(
     name = f"somebody-{role}"
     kubectl("-n", "default", "create", "rolebinding", name, f"--clusterrole={role}", f"--user={name}")
     allowed: set[str] = set()
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 60
     try:
         # A new binding counts a moment later.
         while allowed != set(may) and time.monotonic() < give_up:
@@ -149,6 +157,7 @@ def test_whoever_may_make_clusters_can_use_kubecluster(
         f"--{kind}={role}",
         f"--serviceaccount={team}:notebook",
     )
+    _until_allowed(kubectl, team, f"system:serviceaccount:{team}:notebook", "create", "daskclusters")
     config = yaml.safe_load(installed.read_text())
     config["users"][0]["user"] = {"token": kubectl("-n", team, "create", "token", "notebook").strip()}
     image = f"{versions.DASK_IMAGE}:{distributed.__version__}"

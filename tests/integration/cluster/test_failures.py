@@ -95,7 +95,8 @@ def test_no_custom_resources_then_no_operator(bare, monkeypatch):
     ],
 )
 def test_an_operator_that_does_not_see_it(monkeypatch, command, why):
-    monkeypatch.setattr(wait, "OPERATOR_SECONDS", 3)
+    # Less than the 10 s after which a container that cannot be started is tried again.
+    monkeypatch.setattr(wait, "OPERATOR_SECONDS", 8)
     with LocalKubernetes(manifests=[*crds(), *operator_manifests(command=command)]) as kubernetes:
         settings = {"kubeconfig": kubernetes.kubeconfig, "namespace": "default", "name": "demo"}
         with pytest.raises(OperatorNotFound, match=f"the operator in Pod dask-operator/dask-operator {why}"):

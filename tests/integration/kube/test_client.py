@@ -192,12 +192,12 @@ async def test_a_refused_websocket_says_why():
 
 
 async def test_a_websocket_outlives_the_time_limit_of_requests(monkeypatch):
-    monkeypatch.setattr(session, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(session, "ANSWER_SECONDS", 2.0)
 
     async def handler(request):
         socket = web.WebSocketResponse(protocols=["v4.channel.k8s.io"])
         await socket.prepare(request)
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(2.5)
         await socket.send_bytes(b"late")
         return socket
 
@@ -209,12 +209,16 @@ async def test_a_websocket_outlives_the_time_limit_of_requests(monkeypatch):
 
 async def test_requests_beyond_the_limit_wait(monkeypatch):
     running = most = 0
+    is_full = asyncio.Event()
 
     async def handler(request):
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0.05)
+        if running == 50:
+            is_full.set()
+        await is_full.wait()
+        await asyncio.sleep(0.05)  # time for one too many
         running -= 1
         return web.json_response({})
 

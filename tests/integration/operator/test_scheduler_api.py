@@ -28,7 +28,7 @@ async def dask() -> AsyncIterator[tuple[Scheduler, list[Worker], Client]]:
             yield scheduler, workers, client
 
 
-def an_api(timeout: float = 5, patience: float = 5) -> SchedulerApi:
+def an_api(timeout: float = 5, patience: float = 30) -> SchedulerApi:
     # No Kubernetes here: it would only be asked to forward a port.
     return SchedulerApi(SchedulerLink(None, direct=True, timeout=timeout), patience=patience)  # type: ignore[arg-type]
 

@@ -119,6 +119,8 @@ def test_row_10_a_scheduler_that_needs_more_memory_than_it_may_have(settings, fa
 def test_row_10_a_quota_that_is_used_up(settings, fails, kubernetes):
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tight"}}
     kubernetes.kubectl("create", "-f", "-", stdin=json.dumps({**quota, "spec": {"hard": {"pods": "0"}}}))
+    # It counts once its controller has taken note of it.
+    kubernetes.kubectl("wait", "--for=jsonpath={.status.hard.pods}=0", "resourcequota/tight", "--timeout=30s")
     error = fails("quota", settings, resource_timeout=PATIENT)
     assert (error.pod, error.reason) == ("", "QuotaExceeded")
     assert "exceeded quota: tight" in str(error)

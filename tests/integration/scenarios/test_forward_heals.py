@@ -131,6 +131,13 @@ def test_row_3_cut_100_times(kubernetes, wire, cluster, client, record_property)
     assert max(times) < PROMISE
 
 
+REGISTERED = """
+from dask.distributed import Client
+with Client("demo-scheduler:8786", timeout=60) as client:
+    client.wait_for_workers(1, timeout=60)
+"""
+
+
 def test_row_3_the_schedulers_pod_is_restarted(kubernetes, cluster, client, record_property):
     """Client made with little patience: Dask's own would be at its end."""
     address, lost = cluster.scheduler_address, client.submit(sum, [1, 2])
@@ -146,6 +153,8 @@ def test_row_3_the_schedulers_pod_is_restarted(kubernetes, cluster, client, reco
         assert time.monotonic() < deadline, kubernetes.explain()
         time.sleep(0.1)
     kubernetes.kubectl("wait", "--for=jsonpath={.status.readyWorkers}=1", "daskcluster/demo", "--timeout=90s")
+    # A Pod is ready before the worker in it has registered.
+    kubernetes.kubectl("exec", "demo-scheduler", "--", "python", "-c", REGISTERED, timeout=130)
     seconds = time_until_it_computes(client)
     assert cluster.scheduler_address == address
     assert lost.cancelled()

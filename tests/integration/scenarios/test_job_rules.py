@@ -114,7 +114,7 @@ def test_row_23_deleted_and_created_again_while_its_pods_still_end(kubernetes):
 
 
 def test_row_24_no_pods_while_a_job_is_suspended(kubernetes):
-    slow = f"{COMPUTE}\nimport time; time.sleep(4)"
+    slow = f"{COMPUTE}\nimport time; time.sleep(12)"
     create(kubernetes, a_job("python", "-c", slow, real=True, suspend=True))
     until_status(kubernetes, "Suspended")
     assert kubernetes.kubectl("get", *PODS, "-o", "name") == ""

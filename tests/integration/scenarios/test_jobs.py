@@ -141,7 +141,7 @@ def test_flyte_a_deleted_job_that_its_finalizer_holds_gives_its_pods_back(held):
 def test_flyte_a_name_of_50_and_an_annotation_that_makes_gpu_workers(kubernetes):
     """Flyte looks for the one Pod with the job's name as prefix and "scheduler" in its name."""
     name = "f" * 50
-    job = a_job("python", "-c", RUN, name=name)
+    job = a_job("python", "-c", f"import time; time.sleep(8)\n{RUN}", name=name)
     job["metadata"]["annotations"]["dask.org/worker-command"] = "dask-cuda-worker"
     create(kubernetes, job)
     until(kubernetes, "Running", name)

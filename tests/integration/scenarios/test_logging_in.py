@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Mismatched versions found")
 
 IMAGE = f"ghcr.io/dask/dask:{distributed.__version__}"
 
-LIFE = 5
+LIFE = 15
 """Seconds for which a token of the plug-in lives."""
 
 PLUGIN = f"""
@@ -161,6 +162,7 @@ def test_row_35_a_process_that_leaves_after_its_token_has_ended(kubernetes, toke
         kubernetes.kubectl("wait", "--for=condition=Ready", "daskcluster/demo", "--timeout=60s")
         while not (tmp_path / "there").exists():
             assert process.poll() is None
+            time.sleep(0.1)
         before = tokens.given
         asyncio.run(tokens.end_of(before[-1]))
         _, written = process.communicate(b"", timeout=60)

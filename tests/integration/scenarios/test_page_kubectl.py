@@ -65,7 +65,7 @@ def running(kubernetes, *args: str) -> Iterator[queue.Queue[str]]:
         process.stdout.close()
 
 
-def line_with(lines: queue.Queue[str], pattern: str, timeout: float = 30) -> str:
+def line_with(lines: queue.Queue[str], pattern: str, timeout: float = 60) -> str:
     """Return the first line that matches; `queue.Empty` if none comes in time."""
     while True:
         line = lines.get(timeout=timeout)

@@ -64,7 +64,7 @@ cluster.close()
     done = kubernetes.python(program)
     assert "Traceback" not in done.stderr
     assert clusters(kubernetes) == []
-    kubernetes.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=30s")
+    kubernetes.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=60s")
 
 
 def test_the_same_resource_as_the_page_shows(kubernetes):

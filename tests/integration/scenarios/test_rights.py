@@ -228,7 +228,7 @@ class Somebody:
 
     def start_in_vain(self) -> None:
         with pytest.raises(StartFailed):
-            self.connect("new", scheduler_resources={"limits": {"nvidia.com/gpu": 99}}, resource_timeout=0.5)
+            self.connect("new", scheduler_resources={"limits": {"nvidia.com/gpu": 99}}, resource_timeout=5)
 
     def _do(self, method: str, *arguments: Any, **options: Any) -> None:
         with self.connect() as cluster:

@@ -12,6 +12,7 @@ import pytest
 from distributed import Client, KilledWorker
 
 from dask_gpu_k8s import KubeCluster
+from dask_gpu_k8s.cluster import ends
 from tests.clusters import REAL
 
 # Images have another Python than tests.
@@ -19,6 +20,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::distributed.versions.VersionMis
 
 FIRST_TIME = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
 """The first worker that a task brings down is enough for KilledWorker."""
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A busy machine takes longer to say what has ended than people are let wait."""
+    monkeypatch.setattr(ends, "NEWS_SECONDS", 10.0)
+    monkeypatch.setattr(ends, "LOG_SECONDS", 10.0)
 
 
 @pytest.fixture

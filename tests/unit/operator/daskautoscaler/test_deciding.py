@@ -32,7 +32,16 @@ def test_what_is_decided_is_written_before_the_group_is_told():
     decision, order = planned.actions
     assert decision.patch["metadata"] == {"resourceVersion": "5"}
     assert decision.patch["status"]["desiredReplicas"] == 7
-    assert order.patch == {"spec": {"worker": {"replicas": 7}}}
+    assert order.patch["spec"] == {"worker": {"replicas": 7}}
+
+
+def test_an_order_holds_only_for_the_group_that_was_seen():
+    """Whoever takes the autoscaler away and sets a size in between has the last word."""
+    world = World()
+    world.answer = wanting(7)
+    planned, _ = world.look()
+    _, order = planned.actions
+    assert order.patch["metadata"] == {"resourceVersion": world.groups[0]["metadata"]["resourceVersion"]}
 
 
 def test_it_shrinks_only_to_what_was_wished_within_the_window():

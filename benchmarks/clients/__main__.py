@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks import command
-from benchmarks.clients import by_hand, lives
+from benchmarks.clients import lives
 from benchmarks.clients.lives import Life
 from benchmarks.sheet import Sheet
 from benchmarks.systems import OURS, THEIRS, UPSTREAM, running
@@ -47,7 +47,7 @@ async def live_ours(kube: KubeClient, kubeconfig: Path, logs: Path, rounds: int)
     hand = []
     async with running(OURS, kube, kubeconfig, logs / "ours.log"):
         for _ in range(rounds):
-            hand.append(await by_hand.first_result(kube))
+            hand.append(await lives.by_hand(kube, kubeconfig))
             found["forward"].append(await lives.ours(kube, kubeconfig))
             found["node port"].append(await lives.ours(kube, kubeconfig, **NODE_PORT))
             found["direct"].append(await lives.ours_in_pod(kube, **NODE_PORT))

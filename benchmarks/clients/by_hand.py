@@ -1,15 +1,19 @@
-"""What nobody can beat by much: the Pods and the Service of a cluster, written by hand."""
+"""What nobody can beat by much: the Pods and the Service of a cluster, written by hand.
+
+In a process of its own, as the lives of clusters are: ``python -m benchmarks.clients.by_hand NAMESPACE``.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from typing import Any
 
 from distributed import Client
 
 from benchmarks.clients.sightings import until_accepts
-from benchmarks.stage import emptied, real, scheduler_address
+from benchmarks.stage import real, scheduler_address
 from dask_gpu_k8s.api.resources import POD, SERVICE
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
@@ -18,10 +22,10 @@ NAME = "by-hand"
 SCHEDULER = f"{NAME}-scheduler"
 
 
-async def first_result(kube: KubeClient) -> float:
+async def first_result(place: str) -> float:
     """From the first request until a task's result, through a node port."""
-    async with emptied(kube) as place:
-        start = time.perf_counter()
+    start = time.perf_counter()
+    async with KubeClient.connect() as kube:
         worker = real("dask", "worker", f"tcp://{SCHEDULER}.{place}.svc:8786")
         await asyncio.gather(
             kube.create(SERVICE, _service(), place),
@@ -49,3 +53,7 @@ def _service() -> Manifest:
         "metadata": {"name": SCHEDULER},
         "spec": {"type": "NodePort", "selector": {"app": SCHEDULER}, "ports": [{"port": 8786}]},
     }
+
+
+if __name__ == "__main__":
+    print(asyncio.run(first_result(sys.argv[1])))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.clients import by_hand as hand
 from benchmarks.clients import life
 from benchmarks.clients.sightings import Sightings, watching
 from benchmarks.stage import emptied, until
@@ -86,6 +87,12 @@ async def theirs(kube: KubeClient, kubeconfig: Path, **arguments: Any) -> Life:
     return await _watched(kube, arguments, _Process(python, "dask_kubernetes.operator", kubeconfig))
 
 
+async def by_hand(kube: KubeClient, kubeconfig: Path) -> float:
+    """Live with Pods that are written by hand; return the seconds to the first result."""
+    async with emptied(kube) as place:
+        return float(await _run([sys.executable, "-m", hand.__name__, place], kubeconfig))
+
+
 async def _watched(kube: KubeClient, arguments: Mapping[str, Any], home: _Process | _Pod) -> Life:
     async with emptied(kube) as place:
         given = {**ARGUMENTS, "namespace": place, **arguments}
@@ -109,17 +116,16 @@ class _Process:
     kubeconfig: Path
 
     async def live(self, place: str, arguments: str) -> str:
-        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
-        process = await asyncio.create_subprocess_exec(
-            *(self.python, str(SCRIPT), self.module, arguments),
-            env=environment,
-            cwd="/",
-            stdout=asyncio.subprocess.PIPE,
-        )
-        output, _ = await process.communicate()
-        if process.returncode:
-            raise Failed(f"{self.module} failed; see above")
-        return output.decode()
+        return await _run([self.python, str(SCRIPT), self.module, arguments], self.kubeconfig)
+
+
+async def _run(command: list[str], kubeconfig: Path) -> str:
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise Failed(f"{command[:3]} failed; see above")
+    return output.decode()
 
 
 @dataclass(frozen=True)

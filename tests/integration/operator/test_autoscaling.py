@@ -84,7 +84,10 @@ async def has_size(kube: KubeClient, size: int, name: str = "foo-default") -> No
     """Wait until a group asks for so many workers and has them, and nothing is on its way out."""
 
     async def has() -> bool:
-        group = await group_of(kube, name)
+        try:
+            group = await group_of(kube, name)
+        except NotFound:
+            return False
         status = group.get("status") or {}
         pods = (await kube.list(POD, labels={labels.WORKERGROUP_NAME: name}))["items"]
         sizes = (group["spec"]["worker"]["replicas"], status.get("replicas"), len(pods))
@@ -254,7 +257,7 @@ async def test_an_autoscaler_never_drops_a_sole_copy(kube):
         await kube.create(DASKAUTOSCALER, an_autoscaler("any"))
 
         async def is_told() -> bool:
-            shrinking = find((await group_of(kube))["status"]["conditions"], "ScalingDown") or {}
+            shrinking = find((await group_of(kube))["status"].get("conditions"), "ScalingDown") or {}
             return shrinking.get("reason") == "DataCannotMove"
 
         await eventually(is_told)

@@ -341,7 +341,7 @@ async def test_row_24_no_pod_while_suspended(kube):
         await edit(kube, suspend=False)
         await until_scheduler(kube)
         await becomes_ready(kube)
-        await until(kube, DASKCLUSTER, "foo", lambda it: it["status"]["replicas"] == 1)
+        await until(kube, DASKCLUSTER, "foo", lambda it: it["status"].get("replicas") == 1)
         status = await until_phase(kube, "Running")
         assert status["schedulerRestarts"] == 0
 

@@ -176,7 +176,7 @@ async def test_row_1_without_its_scheduler_no_worker_goes_and_it_is_said(kube):
 
         async def said() -> bool:
             group = await kube.get(DASKWORKERGROUP, "foo-default")
-            found = find(group["status"]["conditions"], "ScalingDown") or {}
+            found = find(group["status"].get("conditions"), "ScalingDown") or {}
             return bool(found.get("reason") == "SchedulerUnreachable" and "127.9.9.9" in found["message"])
 
         await eventually(said)
@@ -199,7 +199,7 @@ async def test_a_worker_whose_data_cannot_move_stays_and_it_is_said(kube):
 
         async def said() -> bool:
             group = await kube.get(DASKWORKERGROUP, "foo-default")
-            found = find(group["status"]["conditions"], "ScalingDown") or {}
+            found = find(group["status"].get("conditions"), "ScalingDown") or {}
             return found.get("reason") == "DataCannotMove"
 
         await eventually(said)

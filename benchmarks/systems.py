@@ -16,9 +16,9 @@ import yaml
 
 from benchmarks.stage import until
 from dask_gpu_k8s.api.manifests import crds
-from dask_gpu_k8s.api.resources import CRD
+from dask_gpu_k8s.api.resources import CRD, Resource
 from dask_gpu_k8s.api.types import Manifest
-from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.client import ALL_NAMESPACES, KubeClient
 from dask_gpu_k8s.kube.errors import NotFound
 
 UPSTREAM = "dask-kubernetes==2026.3.0"
@@ -87,12 +87,26 @@ def upstream_crds() -> list[Manifest]:
     return [yaml.safe_load(file.read_text()) for file in sorted((chart / "crds").glob("*.yaml"))]
 
 
+async def _let_go(kube: KubeClient, manifest: Manifest) -> None:
+    """Take finalizers off what an operator has left that runs no more: nobody else would."""
+    spec = manifest["spec"]
+    names = spec["names"]
+    kind = Resource(
+        spec["group"], spec["versions"][0]["name"], names["plural"], names["kind"], names["singular"]
+    )
+    for left in (await kube.list(kind, ALL_NAMESPACES))["items"]:
+        meta = left["metadata"]
+        with contextlib.suppress(NotFound):
+            await kube.patch(kind, meta["name"], {"metadata": {"finalizers": None}}, meta["namespace"])
+
+
 async def install(kube: KubeClient, manifests: list[Manifest]) -> None:
     """Put these CRDs in place of any others."""
     for manifest in manifests:
         name = manifest["metadata"]["name"]
         with contextlib.suppress(NotFound):
             await kube.delete(CRD, name)
+            await _let_go(kube, manifest)
 
         async def is_gone(name: str = name) -> bool:
             try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import command
 from benchmarks.command import median
 from benchmarks.operators import measures
-from benchmarks.sheet import Sheet
+from benchmarks.sheet import CONSOLE, Sheet
 from benchmarks.stage import namespace
 from benchmarks.systems import OURS, THEIRS, UPSTREAM, Running, running
 from dask_gpu_k8s.kube.client import KubeClient
@@ -38,6 +38,7 @@ async def measure_upstream(kube: KubeClient, kubeconfig: Path, logs: Path) -> di
         found["registered"] = f"{await measures.scale_registered_to_zero(kube, WORKERS, THEIRS):.1f} s"
         found["delete"] = f"{await measures.deletion(kube, WORKERS):.1f} s"
         found["compute"] = f"{await measures.many_that_compute(kube, CLUSTERS, 120):.0f} of {CLUSTERS}"
+    CONSOLE.print(UPSTREAM, found)  # It took so long that it must not be lost.
     return found
 
 

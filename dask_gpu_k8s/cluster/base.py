@@ -14,6 +14,7 @@ from distributed.core import Status
 from distributed.deploy import Cluster
 from distributed.objects import SchedulerInfo
 
+from dask_gpu_k8s.cluster.futures import Futures
 from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.within import unhurried
 
@@ -92,13 +93,16 @@ class SteadyCluster(Cluster):  # type: ignore[misc]  # distributed ships no type
         return [client for client in list(Client._instances) if client.cluster is self]
 
     def _make_clients_patient(self) -> None:
-        """Have the clients of this cluster wait until a lost scheduler is back.
+        """Have the clients of this cluster wait until a lost scheduler is back, and then go on.
 
         A Client gives up for good after `_timeout`, which is the time to connect at first: 30 s by default.
-        It awaits its cluster when it starts, after it has read that, so this is called for every one.
+        It awaits its cluster when it starts, after it has read that and before anybody can submit, so this
+        is called for every one.
         """
         for client in self._clients():
             client._timeout = max(client._timeout, RECONNECT_SECONDS)
+            if not isinstance(client.futures, Futures):
+                client.futures = Futures(client.futures)
 
     async def _close_clients(self) -> None:
         """Close the clients that use this cluster when their loop shuts down, and the connection with it.

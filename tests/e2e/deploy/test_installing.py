@@ -68,10 +68,15 @@ async def test_for_one_namespace_by_kustomize(
     await _looks_after_no_other(kubectl, kube, team, other_team)
 
 
+def _is_allowed(kubectl: Kubectl, namespace: str, who: str, *what: str) -> bool:
+    answer = kubectl("-n", namespace, "auth", "can-i", *what, f"--as={who}", check=False)
+    return answer.startswith("yes")
+
+
 def _until_allowed(kubectl: Kubectl, namespace: str, who: str, *what: str) -> None:
-    """Wait until a new binding counts."""
+    """Wait for a new binding, which counts a moment later."""
     give_up = time.monotonic() + 60
-    while not kubectl("-n", namespace, "auth", "can-i", *what, f"--as={who}", check=False).startswith("yes"):
+    while not _is_allowed(kubectl, namespace, who, *what):
         assert time.monotonic() < give_up
 
 
@@ -125,16 +130,10 @@ def test_who_may_do_what_in_a_namespace_may_do_it_with_dask(
 ):
     name = f"somebody-{role}"
     kubectl("-n", "default", "create", "rolebinding", name, f"--clusterrole={role}", f"--user={name}")
-    allowed: set[str] = set()
-    give_up = time.monotonic() + 60
     try:
-        # A new binding counts a moment later.
-        while allowed != set(may) and time.monotonic() < give_up:
-            answers = {
-                what: kubectl("-n", "default", "auth", "can-i", *what.split(), f"--as={name}", check=False)
-                for what in (*may, *may_not)
-            }
-            allowed = {what for what, answer in answers.items() if answer.startswith("yes")}
+        for what in may:
+            _until_allowed(kubectl, "default", name, *what.split())
+        allowed = {what for what in (*may, *may_not) if _is_allowed(kubectl, "default", name, *what.split())}
     finally:
         kubectl("-n", "default", "delete", "rolebinding", name)
     assert allowed == set(may)

@@ -101,6 +101,7 @@ async def test_row_5_whatever_call_fails_once_a_job_reaches_its_end(kube, nodes,
             assert (status["failed"], status["attempt"]) == (1, 1)
         await eventually(lambda: _only_runners(nodes), 30)
         await eventually(lambda: _is_at_rest(operator, faults))
+        assert await _is_at_rest(operator, faults), "it stays so"
     assert len(faults.hit) >= 20
     assert sorted(faults.calls)[JOBS // 2] < JOBS, "each call of a usual job has failed once"
 

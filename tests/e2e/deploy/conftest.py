@@ -59,7 +59,7 @@ def kubectl(real_kubeconfig: Path) -> Kubectl:
 @pytest.fixture(scope="session")
 def helm() -> Helm:
     """Run Helm and return what it prints; where it needs a cluster it must be named."""
-    return _runner([str(build.helm())])
+    return _runner([str(build.node() / "helm")])
 
 
 def _runner(program: list[str]) -> Callable[..., str]:

@@ -38,10 +38,10 @@ def down(options: argparse.Namespace) -> None:
 def build_all(options: argparse.Namespace) -> None:
     """Build everything, saying how long each took."""
     host.prepare()
-    steps: list[Callable[[], Path]] = [build.pause, build.kubernetes, build.coredns, build.helm]
+    steps: list[Callable[[], Path]] = [build.pause, build.node]
     if options.versions:
         for version in (versions.OLDEST_KUBERNETES, versions.NEWEST_KUBERNETES):
-            steps.append(lambda version=version: build.kubernetes(version, ["kube-apiserver"]))  # type: ignore[misc]
+            steps.append(lambda version=version: build.api_server(version))  # type: ignore[misc]
     for step in steps:
         _timed(step)
     made = _timed(images.standard)

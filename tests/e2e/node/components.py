@@ -104,7 +104,7 @@ def controllers(site: Site, binaries: Path) -> list[Component]:
     ]
 
 
-def node(site: Site, binaries: Path, coredns: Path) -> list[Component]:
+def node(site: Site, binaries: Path) -> list[Component]:
     """What makes a node of a machine, and a cloud around it."""
     files = {
         "containerd.toml": _containerd(site),
@@ -133,7 +133,7 @@ def node(site: Site, binaries: Path, coredns: Path) -> list[Component]:
     return [
         _component("kubelet", *kubelet),
         _component("kube-proxy", binaries / "kube-proxy", "--config=kube-proxy.json"),
-        _component("coredns", coredns, "-conf", "Corefile"),
+        _component("coredns", binaries / "coredns", "-conf", "Corefile"),
         {**cloud, "cwd": str(REPOSITORY)},
     ]
 

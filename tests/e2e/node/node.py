@@ -92,7 +92,7 @@ class ControlPlane:
         self.stop()
 
     def _build(self) -> None:
-        self._binaries = build.kubernetes(self.kubernetes, ["kube-apiserver"])
+        self._binaries = build.api_server(self.kubernetes)
 
     def _start(self) -> None:
         ready = f"{self.machine.site.server}/readyz"
@@ -142,8 +142,7 @@ class Node(ControlPlane):
         return self
 
     def _build(self) -> None:
-        self._binaries = build.kubernetes()
-        self._coredns = build.coredns()
+        self._binaries = build.node()
         self._images = self._make_images()
 
     def _start(self) -> None:
@@ -152,7 +151,7 @@ class Node(ControlPlane):
         first = [components.containerd(), components.etcd(), components.api_server(site, self._binaries)]
         then = [
             *components.controllers(site, self._binaries),
-            *components.node(site, self._binaries, self._coredns),
+            *components.node(site, self._binaries),
         ]
         machine.start([(first, f"{site.server}/readyz"), (then, self._dns_ready)], detached=self.detached)
         machine.until(self._containerd_answers, "containerd", 30)

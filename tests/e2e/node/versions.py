@@ -7,8 +7,9 @@ OLDEST_KUBERNETES = "1.31.14"
 NEWEST_KUBERNETES = "1.37.2"
 """Releases of which only the API server is built, for the contract tests of the API."""
 
-COREDNS = "1.14.7"
-HELM = "3.22.0"
+COREDNS = "1.14.0"
+HELM = "3.19.5"
+"""The last that are made for the libraries of this Kubernetes: all three compile in one module."""
 
 GO_MINIMUM = (1, 26)
 """What the sources above need; an older Go on the PATH is passed over."""

@@ -27,6 +27,8 @@ def node() -> Path:
 
 def api_server(version: str) -> Path:
     """Give the folder with the ``kube-apiserver`` of any release, compiled first where it is not there."""
+    if version == versions.KUBERNETES:
+        return node()
     return _compile(f"kube-apiserver-{version}", {KUBERNETES: version}, _commands(["kube-apiserver"]))
 
 

@@ -97,6 +97,11 @@ BESIDE = {
     "volumeMounts": "- name: defaults\n  mountPath: /etc/dask-operator\n  readOnly: true",
 }
 
+EXTRA_ARGS = """\
+{{- with $.Values.extraArgs }}
+{{- toYaml . | nindent INDENT }}
+{{- end }}"""
+
 EXTRA_ENV = """\
 {{- with $.Values.extraEnv }}
 {{- toYaml . | nindent INDENT }}
@@ -208,7 +213,7 @@ def _deployment() -> str:
         re.sub("INFO$", "{{ $.Values.logLevel }}", re.sub("plain$", "{{ $.Values.logFormat }}", one))
         for one in container["args"]
     ]
-    container["args"] += ["ITEMS defaults", "ITEMS namespaces"]
+    container["args"] += ["ITEMS defaults", "ITEMS namespaces", "ITEMS extraArgs"]
     container["env"].append("ITEMS extraEnv")
     return _template(made)
 
@@ -245,6 +250,7 @@ def _values() -> str:
         ('As the Pod Security Standard "restricted" wants it.', "podSecurityContext", "securityContext"),
         ("", "resources"),
         ("", "livenessProbe", "readinessProbe"),
+        ("Further arguments of the operator, e.g. [--adopt]; see docs/operating.md.", {"extraArgs": []}),
         ("Further environment variables, in the form of a container's env.", {"extraEnv": []}),
         ("", "volumes", "volumeMounts"),
         ("Where it may run.", "nodeSelector", "tolerations", "affinity", "priorityClassName"),
@@ -337,7 +343,12 @@ def _block_beside(indent: str, key: str, value: str) -> str:
 
 def _items(found: re.Match[str]) -> str:
     indent, value = found.groups()
-    text = {"namespaces": NAMESPACE_ARGUMENTS, "extraEnv": EXTRA_ENV, "defaults": DEFAULTS_ARGUMENT}[value]
+    text = {
+        "namespaces": NAMESPACE_ARGUMENTS,
+        "defaults": DEFAULTS_ARGUMENT,
+        "extraArgs": EXTRA_ARGS,
+        "extraEnv": EXTRA_ENV,
+    }[value]
     return "\n".join(indent + line for line in text.replace("INDENT", str(len(indent))).splitlines())
 
 

@@ -114,8 +114,8 @@ def _cluster_spec() -> Manifest:
             ),
             "suspend": flag("While true, there is no Pod of this cluster at all; results are lost."),
             "suspendWorkers": flag(
-                "While true, there are no workers; the scheduler stays, and with it the results that it can "
-                "move to it or compute again."
+                "While true, there are no workers; the scheduler and its clients stay. Results are computed "
+                "again when they are asked for, and what was only scattered is lost."
             ),
             "updateStrategy": _update_strategy(),
             "drainTimeout": _drain_timeout(),

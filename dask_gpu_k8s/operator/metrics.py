@@ -1,4 +1,4 @@
-"""What the operator counts, for ``/metrics``. All of it is there, at zero, from the start."""
+"""What the operator counts, for ``/metrics``. What alerts go by is there, at zero, from the start."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def e2e(session: nox.Session) -> None:
     set_up(session, ".[test]", *OLDEST_DASK)
     scenarios = [f"tests/integration/{folder}" for folder in ("scenarios", "api_server", "forwarding")]
     # A cluster that was given is one for all tests, some of which take rights from the operator in it.
-    side_by_side = () if os.environ.get("DASK_K8S_E2E_KUBECONFIG") else ("-n", "6", "--dist", "loadgroup")
+    side_by_side = () if os.environ.get("DASK_K8S_E2E_KUBECONFIG") else ("-n", "4", "--dist", "loadgroup")
     options = ["--kubernetes", "embedded,real", "--timeout", "600", "--durations", "20", *side_by_side]
     run_pytest(session, options, what=[*scenarios, "tests/e2e"])
 

@@ -5,6 +5,7 @@ Source: Kubernetes' API conventions, "Typical status properties".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import TypeAlias
@@ -14,6 +15,8 @@ from dask_gpu_k8s.api.types import Manifest
 TRUE = "True"
 FALSE = "False"
 UNKNOWN = "Unknown"
+
+_TIME = re.compile(r"([^.Zz+]+?)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)?")
 
 Said: TypeAlias = tuple[str, str, str]
 """Status, reason and message of a condition."""
@@ -33,17 +36,21 @@ def format_time(moment: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Read a time that Kubernetes wrote, with or without fractions of a second.
+    """Read a time as Kubernetes writes it, with or without fractions of a second, or with another zone.
 
     Raises
     ------
     ValueError
         If `text` is not such a time.
     """
-    whole, _, rest = text.rstrip("Zz").partition(".")
-    # Python 3.10 reads fractions of three or six digits only.
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise ValueError(f"not a time: {text!r}")
+    whole, rest, zone = found.groups()
+    # Python 3.10 reads fractions of three or six digits only, and no Z.
     fraction = f".{rest[:6]:0<6}" if rest else ""
-    return datetime.fromisoformat(whole + fraction).replace(tzinfo=timezone.utc)
+    zone = "+00:00" if zone in (None, "Z", "z") else zone
+    return datetime.fromisoformat(whole + fraction + zone).astimezone(timezone.utc)
 
 
 def condition(

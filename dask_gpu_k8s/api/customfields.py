@@ -27,8 +27,8 @@ def text(description: str | None = None, **more: Any) -> Manifest:
 
 
 def count(description: str | None = None, **more: Any) -> Manifest:
-    """Describe a whole number that is not negative."""
-    return _described({"type": "integer", "minimum": 0, **more}, description)
+    """Describe a whole number that is not negative; as seconds, no more than some 68 years."""
+    return _described({"type": "integer", "minimum": 0, "maximum": 2**31 - 1, **more}, description)
 
 
 def moment(description: str | None = None) -> Manifest:

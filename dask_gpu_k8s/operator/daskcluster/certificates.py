@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from dask_gpu_k8s.api import labels, security
 from dask_gpu_k8s.api.conditions import Said, format_time
@@ -47,7 +48,7 @@ class Certificates:
     secret: Manifest | None = None
     unreadable: str = ""
 
-    @property
+    @cached_property
     def hindrance(self) -> tuple[str, str] | None:
         """Why no Pod can be made, as a word and a sentence."""
         name = security.secret_name(self.cluster)

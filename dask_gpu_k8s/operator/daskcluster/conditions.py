@@ -16,7 +16,7 @@ from dask_gpu_k8s.operator.daskcluster.protection import wants_budget, wants_pol
 from dask_gpu_k8s.operator.daskcluster.scheduler import blocking_finalizers, is_outdated
 from dask_gpu_k8s.operator.daskcluster.services import REFUSED, is_refused
 from dask_gpu_k8s.operator.engine.actions import Outcome, Patch, Retire, refusals
-from dask_gpu_k8s.operator.engine.refusals import INVALID, is_refused_for_good, reason_of
+from dask_gpu_k8s.operator.engine.refusals import INVALID, reason_of
 from dask_gpu_k8s.operator.objects.security import secret_of
 from dask_gpu_k8s.operator.pods import is_ready, is_terminating
 
@@ -30,7 +30,7 @@ def accepted(seen: Observed, outcomes: list[Outcome]) -> Said:
         if not _is_minor(refusal):
             return "False", reason_of(refusal), refusal.message
     old = told(seen.cluster, "Accepted")
-    if (seen.cooling or is_refused_for_good(seen.cluster)) and old.get("status") == "False":
+    if seen.cooling and old.get("status") == "False":
         return "False", old["reason"], old.get("message", "")
     if seen.certificates and seen.certificates.hindrance:
         return "False", *seen.certificates.hindrance

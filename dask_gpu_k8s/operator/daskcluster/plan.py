@@ -17,7 +17,6 @@ from dask_gpu_k8s.operator.daskcluster.protection import plan_budget, plan_polic
 from dask_gpu_k8s.operator.daskcluster.scheduler import plan_new_scheduler, plan_removal
 from dask_gpu_k8s.operator.daskcluster.services import plan_service_edits, plan_services
 from dask_gpu_k8s.operator.engine.actions import Plan, soonest
-from dask_gpu_k8s.operator.engine.refusals import is_refused_for_good
 from dask_gpu_k8s.operator.pods import is_terminating
 
 
@@ -35,7 +34,7 @@ def plan(seen: Observed, now: datetime) -> Plan:
     if seen.cooling:
         stages += [plan_forgetting(seen), plan_edits(seen)]
         wait = soonest(wait, seen.cooling)
-    elif is_refused_for_good(seen.cluster) or (seen.certificates and seen.certificates.hindrance):
+    elif seen.certificates and seen.certificates.hindrance:
         stages += [plan_forgetting(seen), plan_edits(seen)]
     else:
         stages += [

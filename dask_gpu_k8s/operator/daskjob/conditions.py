@@ -10,7 +10,7 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.daskjob.observe import ENDED, SUCCESSFUL, SUSPENDED, Observed
 from dask_gpu_k8s.operator.daskjob.progress import Progress
 from dask_gpu_k8s.operator.engine.actions import Outcome
-from dask_gpu_k8s.operator.engine.refusals import is_refused_for_good, reason_of
+from dask_gpu_k8s.operator.engine.refusals import reason_of
 
 
 def conditions(seen: Observed, step: Progress, refused: list[Outcome], now: datetime) -> list[Manifest]:
@@ -22,7 +22,7 @@ def conditions(seen: Observed, step: Progress, refused: list[Outcome], now: date
 def _accepted(seen: Observed, refused: list[Outcome]) -> Iterator[tuple[str, Said]]:
     if refused:
         yield "Accepted", ("False", reason_of(refused[0]), refused[0].message)
-    elif not (seen.cooling or is_refused_for_good(seen.job) or seen.state in ENDED):
+    elif not (seen.cooling or seen.state in ENDED):
         yield "Accepted", ("True", "Accepted", "The operator takes care of this job.")
 
 

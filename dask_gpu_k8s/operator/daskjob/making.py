@@ -11,7 +11,7 @@ from dask_gpu_k8s.operator.daskjob.observe import CLUSTER_CREATED, CREATED, Obse
 from dask_gpu_k8s.operator.daskjob.progress import Progress, is_turn
 from dask_gpu_k8s.operator.daskjob.runner import own_view
 from dask_gpu_k8s.operator.engine.actions import Create, Outcome, refusals
-from dask_gpu_k8s.operator.engine.refusals import is_refused_for_good, reason_of
+from dask_gpu_k8s.operator.engine.refusals import reason_of
 from dask_gpu_k8s.operator.objects.jobs import is_sidecar
 from dask_gpu_k8s.operator.pods import is_terminating, is_worker
 
@@ -39,7 +39,7 @@ def explained(seen: Observed, step: Progress, outcomes: list[Outcome]) -> Progre
 def _why_not_yet(seen: Observed, state: str, outcomes: list[Outcome]) -> tuple[str, str]:
     for refusal in refusals(outcomes):
         return reason_of(refusal), refusal.message
-    if seen.cooling or is_refused_for_good(seen.job):
+    if seen.cooling:
         return seen.said
     if seen.outdated or (seen.in_the_way and state == CREATED):
         return "CleaningUp", f"Waits until {_blocker(seen)}, left from before, is gone."

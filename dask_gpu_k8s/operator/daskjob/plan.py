@@ -12,7 +12,6 @@ from dask_gpu_k8s.operator.daskjob.ending import plan_ending
 from dask_gpu_k8s.operator.daskjob.observe import ENDED, SUSPENDED, Observed
 from dask_gpu_k8s.operator.daskjob.progress import deadlines, is_turn, progress
 from dask_gpu_k8s.operator.engine.actions import Action, Create, Plan, delete_of, soonest
-from dask_gpu_k8s.operator.engine.refusals import is_refused_for_good
 from dask_gpu_k8s.operator.objects.jobs import is_sidecar, make_job_cluster, make_runner_pod
 from dask_gpu_k8s.operator.pods import is_owned_by, is_terminating
 
@@ -44,8 +43,6 @@ def plan(seen: Observed, now: datetime) -> Plan:
     going = seen.parts if seen.state == SUSPENDED else seen.outdated
     if going or seen.state == SUSPENDED:
         return _stage(_delete(seen, going), wait)
-    if is_refused_for_good(seen.job):
-        return Plan(wake_after=wait)
     return _plan_missing(seen, wait)
 
 

@@ -160,6 +160,7 @@ class Controller:
         if seen is None:
             self._queue.forget(key)
             self._refused.forget(key)
+            self._executor.forget(key)
             return None
         now = datetime.now(timezone.utc)
         plan = kind.plan(seen, now)

@@ -129,6 +129,10 @@ class Executor:
                 break
         return outcomes
 
+    def forget(self, key: Key) -> None:
+        """Forget a resource that is gone."""
+        self._expectations.forget(key)
+
     async def _do(self, key: Key, action: Action) -> list[Outcome]:
         if isinstance(action, Retire):
             return await self._retire(key, action)
@@ -200,6 +204,7 @@ class Executor:
                 action.namespace,
                 sub=action.sub,
                 kind="json" if isinstance(action.patch, list) else "merge",
+                strict=False,
             )
         except NotFound as error:
             return Outcome(action, "again", error.reason, error.message)

@@ -103,6 +103,11 @@ class Expectations:
         self._trusted.add(key)
         self._vanished.discard(key)
 
+    def forget(self, key: Key) -> None:
+        """Forget a group that is gone."""
+        self._trusted.discard(key)
+        self._vanished.discard(key)
+
     def _is_deleted(self, namespace: str, name: str) -> bool:
         return Expectation("delete", namespace, name) in self._keys
 

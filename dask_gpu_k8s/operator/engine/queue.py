@@ -16,6 +16,10 @@ LOW = -1
 """Priority of the initial list: a restart must not delay what a user does just then."""
 
 
+STALE_AT_MOST = 1000
+"""Outdated entries, beside as many as there are keys, that may wait for their time."""
+
+
 class QueueClosed(Exception):
     """The queue hands out nothing more."""
 
@@ -160,6 +164,10 @@ class WorkQueue(Generic[K]):
             return
         self._entries[key] = entry
         heapq.heappush(self._later, (entry.due, next(self._order), key, entry))
+        if len(self._later) > 2 * len(self._entries) + STALE_AT_MOST:
+            # Those that an earlier time has replaced, which may be due in a day.
+            self._later = [each for each in self._later if self._entries.get(each[2]) is each[3]]
+            heapq.heapify(self._later)
         self._news.set()
 
 

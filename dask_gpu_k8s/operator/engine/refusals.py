@@ -12,14 +12,17 @@ RETRY_REFUSED = 30.0
 """Seconds until something refused is asked again: a quota may have been raised meanwhile."""
 
 INVALID = "Invalid"
-"""Reason of a condition that says: what this spec asks for is not valid. Only another spec helps."""
+"""Reason of a condition that says: what a spec asks for is not valid, by itself or beside what there is."""
 
 NAMESPACE_TERMINATING = "NamespaceTerminating"
 """Reason where there is nothing to be made because the namespace is being deleted, which is no trouble."""
 
 
-def is_refused_for_good(resource: Manifest) -> bool:
-    """Say whether the API server has found invalid what this generation of a spec asks for."""
+def is_invalid(resource: Manifest) -> bool:
+    """Say whether the API server has found invalid what this generation of a spec asks for.
+
+    It may think otherwise the next time: of a port that was taken, or after a policy was mended.
+    """
     for condition in (resource.get("status") or {}).get("conditions") or ():
         if condition.get("reason") == INVALID and condition.get("status") == "False":
             return bool(condition.get("observedGeneration") == resource["metadata"].get("generation"))

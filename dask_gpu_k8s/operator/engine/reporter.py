@@ -45,7 +45,10 @@ class Reporter:
             if conclusion.version:
                 patch["metadata"] = {"resourceVersion": conclusion.version}
             try:
-                await self._kube.patch(resource, meta["name"], patch, meta["namespace"], sub="status")
+                # Not strict: a definition that is older than we are lacks a field, and the rest still tells.
+                await self._kube.patch(
+                    resource, meta["name"], patch, meta["namespace"], sub="status", strict=False
+                )
             except NotFound:
                 return True
             except Conflict:

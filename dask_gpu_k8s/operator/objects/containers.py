@@ -75,7 +75,7 @@ def scheduler_container(spec: Manifest) -> str:
         if any(port.get("name") == COMM_PORT_NAME for port in container.get("ports") or ()):
             return str(container["name"])
     given = [str(container["name"]) for container in containers]
-    return labels.SCHEDULER if labels.SCHEDULER in given else given[0]
+    return labels.SCHEDULER if labels.SCHEDULER in given or not given else given[0]
 
 
 def _make_container(container: Manifest, env: Mapping[str, str], legacy_commands: bool) -> Manifest:

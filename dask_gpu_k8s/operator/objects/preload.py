@@ -81,7 +81,7 @@ def _as_list(value: str | None) -> list[Any]:
     """Read a value as Dask reads its configuration from the environment."""
     try:
         found = ast.literal_eval(value or "")
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         found = value
     if isinstance(found, (list, tuple)):
         return [list(each) if isinstance(each, tuple) else each for each in found]

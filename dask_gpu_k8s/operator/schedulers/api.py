@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,9 @@ from dask_gpu_k8s.operator.schedulers.link import SchedulerLink
 
 BUSY_STATES = ("executing", "long-running", "ready", "constrained", "waiting", "resumed")
 """States in which a worker counts a task that it has been given to run."""
+
+WORKERS_AT_ONCE, KEYS_AT_ONCE = 10, 10_000
+"""Workers and results about which a scheduler is asked with one question."""
 
 RUNNING_STATES = ("executing", "long-running")
 """Those of them in which it runs."""
@@ -58,14 +61,6 @@ class RetireAnswer:
     busy: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class _Move:
-    """A retirement that a scheduler was asked for, and when."""
-
-    task: asyncio.Task[frozenset[str]]
-    begun: float
-
-
 class SchedulerApi:
     """Speaks to the schedulers of all clusters, connecting anew for each question.
 
@@ -80,7 +75,8 @@ class SchedulerApi:
         self._link = link
         self._patience = patience
         self._meter = DemandMeter(link)
-        self._moves: dict[tuple[str, str], _Move] = {}
+        self._moves: dict[tuple[str, str], asyncio.Task[frozenset[str]]] = {}
+        self._asked: dict[tuple[str, str], float] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._retired: dict[str, frozenset[str]] = {}
         self._last_heard: dict[tuple[str, str], float] = {}
@@ -138,9 +134,9 @@ class SchedulerApi:
         ending : iterable of str
             Others whose Pods have been deleted; while one is still registered, nothing is done.
         limit : float, optional
-            Seconds after which data that still moves counts as data that no other worker can take: a
-            scheduler offers it again and again, also to workers that fail to read it, as those without a
-            GPU do with what is on one.
+            Seconds after which data that still moves, or has to wait for others to go, counts as data that no
+            other worker can take: a scheduler offers it again and again, also to workers that fail to read
+            it, as those without a GPU do with what is on one.
 
         Raises
         ------
@@ -148,10 +144,14 @@ class SchedulerApi:
         """
         wanted = frozenset(addresses)
         async with self._locks[scheduler.uid]:
-            registered = frozenset(await self.workers(scheduler))
-            gone_soon = registered & (self._retired.get(scheduler.uid, frozenset()) | frozenset(ending))
-            if gone_soon - wanted or not wanted <= registered:
-                return RetireAnswer(moving=wanted)
+            workers = await self.workers(scheduler)
+            before = self._retired.get(scheduler.uid, frozenset())
+            # A worker that runs is another one, at the address of one that is gone.
+            gone_soon = frozenset(each for each in before & workers.keys() if not workers[each].running)
+            self._note_asked(scheduler.uid, wanted, workers)
+            if (gone_soon | (workers.keys() & frozenset(ending))) - wanted or not wanted <= workers.keys():
+                late = self._late(scheduler.uid, wanted, limit)
+                return RetireAnswer(kept=late, moving=wanted - late)
             answer = await self._move(scheduler, wanted, limit)
             safe = await self._safe(scheduler, answer.retired, wanted.union(leaving))
             busy = await self._busy(scheduler, safe)
@@ -162,13 +162,17 @@ class SchedulerApi:
         """Forget a scheduler that is gone."""
         self._meter.forget(scheduler_uid)
         self._retired.pop(scheduler_uid, None)
+        self._asked = {key: since for key, since in self._asked.items() if key[0] != scheduler_uid}
+        for key in [key for key in self._moves if key[0] == scheduler_uid]:
+            # Of one whose node has vanished nothing would ever be heard.
+            self._moves.pop(key).cancel()
         self._last_heard = {key: seen for key, seen in self._last_heard.items() if key[0] != scheduler_uid}
         self._locks.pop(scheduler_uid, None)
         self._link.forget(scheduler_uid)
 
     async def close(self) -> None:
         """Stop waiting for data that moves."""
-        tasks = {move.task for move in self._moves.values()}
+        tasks = set(self._moves.values())
         self._moves.clear()
         for task in tasks:
             task.cancel()
@@ -176,23 +180,37 @@ class SchedulerApi:
 
     async def _move(self, scheduler: SchedulerAt, addresses: frozenset[str], limit: float) -> RetireAnswer:
         """Start what has not been started, and wait a while for all of it."""
-        clock = asyncio.get_running_loop().time
         keys = {address: (scheduler.uid, address) for address in addresses}
         new = [address for address in sorted(addresses) if keys[address] not in self._moves]
         if new:
-            move = _Move(asyncio.create_task(self._retire(scheduler, new)), clock())
+            move = asyncio.create_task(self._retire(scheduler, new))
             self._moves.update({keys[address]: move for address in new})
-        await asyncio.wait({self._moves[key].task for key in keys.values()}, timeout=self._patience)
         moves = {address: self._moves[key] for address, key in keys.items()}
-        ended = {address: move.task for address, move in moves.items() if move.task.done()}
+        await asyncio.wait(moves.values(), timeout=self._patience)
+        ended = {address: move for address, move in moves.items() if move.done()}
         for address, task in ended.items():
-            del self._moves[keys[address]]
+            self._moves.pop(keys[address], None)
+            if task.cancelled():
+                raise SchedulerUnreachable("its Pod is gone")
             # Look at all of them: an exception that nobody has looked at is complained about.
             task.exception()
         retired = frozenset(address for address, task in ended.items() if address in task.result())
         under_way = addresses - frozenset(ended)
-        late = frozenset(address for address in under_way if clock() - moves[address].begun > limit)
+        late = self._late(scheduler.uid, under_way, limit)
         return RetireAnswer(retired, frozenset(ended) - retired | late, under_way - late)
+
+    def _note_asked(self, uid: str, wanted: Iterable[str], workers: Mapping[str, WorkerFacts]) -> None:
+        """Note since when somebody wants workers to retire, for as long as they are there."""
+        now = asyncio.get_running_loop().time()
+        asked = {key: since for key, since in self._asked.items() if key[0] != uid or key[1] in workers}
+        self._asked = {**{(uid, address): now for address in wanted}, **asked}
+
+    def _late(self, uid: str, addresses: Iterable[str], limit: float) -> frozenset[str]:
+        """Return those that have taken longer than that to retire."""
+        since = asyncio.get_running_loop().time() - limit
+        return frozenset(
+            address for address in addresses if self._asked.get((uid, address), math.inf) < since
+        )
 
     async def _retire(self, scheduler: SchedulerAt, addresses: list[str]) -> frozenset[str]:
         async with self._link.reach(scheduler) as connection:
@@ -208,11 +226,17 @@ class SchedulerApi:
         """Return those of the workers each of whose results is also on a worker that stays."""
         if not addresses:
             return addresses
-        results = await self._ask(scheduler, "has_what", workers=sorted(addresses))
-        held = {key for keys in results.values() for key in keys}
-        holders = await self._ask(scheduler, "who_has", keys=list(held)) if held else {}
-        stay = {key for key, workers in holders.items() if not leaving.issuperset(workers)}
-        return frozenset(address for address in addresses if stay.issuperset(results.get(address, ())))
+        safe: set[str] = set()
+        # A worker may have a million results: what is held here at once has to stay small.
+        async with self._link.reach(scheduler) as connection:
+            for some in portions(sorted(addresses), WORKERS_AT_ONCE):
+                results = await self._link.in_time(connection.call("has_what", workers=some))
+                unsafe: set[Any] = set()
+                for keys in portions(list({key for held in results.values() for key in held}), KEYS_AT_ONCE):
+                    holders = await self._link.in_time(connection.call("who_has", keys=keys))
+                    unsafe.update(key for key in keys if leaving.issuperset(holders.get(key, ())))
+                safe.update(each for each in some if unsafe.isdisjoint(results.get(each, ())))
+        return frozenset(safe)
 
     async def _busy(self, scheduler: SchedulerAt, addresses: frozenset[str]) -> frozenset[str]:
         """Return those of the retired workers that still run a task.
@@ -239,6 +263,11 @@ class SchedulerApi:
     async def _ask(self, scheduler: SchedulerAt, op: str, **arguments: Any) -> Any:
         async with self._link.reach(scheduler) as connection:
             return await self._link.in_time(connection.call(op, **arguments))
+
+
+def portions(items: list[Any], size: int) -> Iterator[list[Any]]:
+    """Cut a list into pieces of at most that size."""
+    return (items[first : first + size] for first in range(0, len(items), size))
 
 
 def _facts(worker: Mapping[str, Any]) -> WorkerFacts:

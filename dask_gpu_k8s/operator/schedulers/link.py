@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from dask_gpu_k8s.kube.client import KubeClient
@@ -17,6 +19,21 @@ from dask_gpu_k8s.operator.schedulers import wire
 from dask_gpu_k8s.operator.schedulers.credentials import Credentials
 
 T = TypeVar("T")
+
+PAUSES = (3.0, 30.0)
+"""Seconds, at first and at most, for which one that could not be reached in time is not tried again.
+
+Whoever tries holds one of the few that look after everything; one that refuses a connection costs no time.
+"""
+
+
+@dataclass(frozen=True)
+class _Silent:
+    """What was said when a scheduler could not be reached in time, and until when it is not tried again."""
+
+    message: str
+    pause: float
+    until: float
 
 
 class SchedulerLink:
@@ -37,6 +54,7 @@ class SchedulerLink:
         self._direct = direct
         self._timeout = timeout
         self._credentials = Credentials(kube)
+        self._silent: dict[str, _Silent] = {}
 
     @contextlib.asynccontextmanager
     async def reach(self, scheduler: SchedulerAt) -> AsyncIterator[wire.Connection]:
@@ -47,10 +65,20 @@ class SchedulerLink:
         SchedulerUnreachable
             Also in place of any error of the connection while it is in use.
         """
+        silent = self._silent.get(scheduler.uid)
+        if silent is not None and time.monotonic() < silent.until:
+            raise SchedulerUnreachable(silent.message)
         try:
             async with contextlib.AsyncExitStack() as stack:
                 context = await self._credentials.context(scheduler)
-                yield await self._connect(await self._ways(scheduler, stack), context, stack)
+                ways = await self._ways(scheduler, stack)
+                try:
+                    connection = await self._connect(ways, context, stack)
+                except SchedulerUnreachable as error:
+                    self._note_silence(scheduler.uid, str(error))
+                    raise
+                self._silent.pop(scheduler.uid, None)
+                yield connection
         except (OSError, EOFError, KubeError, wire.WireError) as error:
             self._credentials.forget(scheduler.uid)
             raise SchedulerUnreachable(str(error) or type(error).__name__) from error
@@ -70,6 +98,12 @@ class SchedulerLink:
     def forget(self, scheduler_uid: str) -> None:
         """Forget a scheduler that is gone."""
         self._credentials.forget(scheduler_uid)
+        self._silent.pop(scheduler_uid, None)
+
+    def _note_silence(self, uid: str, message: str) -> None:
+        last = self._silent.get(uid)
+        pause = min(2 * last.pause, PAUSES[1]) if last else PAUSES[0]
+        self._silent[uid] = _Silent(message, pause, time.monotonic() + pause)
 
     async def _connect(
         self,

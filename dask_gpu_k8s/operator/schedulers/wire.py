@@ -25,7 +25,9 @@ from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
-MAX_MESSAGE = 512 * 2**20
+from dask_gpu_k8s.kube.session import keep_alive
+
+MAX_MESSAGE = 128 * 2**20
 """Longest answer that is read, in bytes: 10,000 workers fill some 30 MB."""
 
 MAX_FRAMES = 10_000
@@ -87,6 +89,7 @@ async def connect(host: str, port: int, context: ssl.SSLContext | None = None) -
     """
     reader, writer = await asyncio.open_connection(host, port, ssl=context)
     try:
+        keep_alive(writer.get_extra_info("socket"))
         writer.write(pack(_HELLO))
         await read(reader)
         yield Connection(reader, writer)

@@ -50,12 +50,22 @@ def see_off(seen: Observed, now: datetime, draft: Draft) -> None:
             draft.then.append(delete_of(POD, candidate.pod, unchanged=True, grace_seconds=NO_GRACE))
         elif seen.workers is None:
             draft.wake(RETRY_UNREACHABLE)
-        elif not candidate.workers:
+        elif not candidate.workers and not seen.strangers:
             draft.then.append(delete_of(POD, candidate.pod, grace_seconds=NO_GRACE))
+        elif not candidate.workers:
+            _see_off_unknown(seen, candidate, now, draft)
         else:
             working.append(candidate)
     if working and seen.scheduler is not None:
         draft.then.append(_retire(seen, seen.scheduler, working, now))
+
+
+def _see_off_unknown(seen: Observed, candidate: Candidate, now: datetime, draft: Draft) -> None:
+    """Delete a Pod of which nothing is known only if it has to go whatever becomes of results."""
+    if candidate.name in _forced(seen, [candidate], _overdue(seen, [candidate], now)):
+        draft.then.append(delete_of(POD, candidate.pod))
+    else:
+        draft.wake(RETRY_UNREACHABLE)
 
 
 def marked_since(pod: Manifest) -> datetime | None:
@@ -80,7 +90,7 @@ def _retire(seen: Observed, scheduler: SchedulerAt, working: list[Candidate], no
         LeavingPod(each.name, each.pod["metadata"]["uid"], tuple(sorted(each.workers)), short_grace(each.pod))
         for each in working
     )
-    overdue = frozenset(each.name for each in working if _is_overdue(seen, each.pod, now))
+    overdue = _overdue(seen, working, now)
     ending = [each for each in (*seen.candidates, *seen.elsewhere) if is_terminating(each.pod)]
     leaving = [each for each in seen.elsewhere if not is_terminating(each.pod)]
     # What is on a lost node may take minutes to be given up by the scheduler: it is not waited for.
@@ -117,9 +127,10 @@ def _addresses(candidates: Iterable[Candidate]) -> frozenset[str]:
     return frozenset(address for candidate in candidates for address in candidate.workers)
 
 
-def _is_overdue(seen: Observed, pod: Manifest, now: datetime) -> bool:
-    since = marked_since(pod)
-    return since is not None and now - since > timedelta(seconds=drain_timeout(seen))
+def _overdue(seen: Observed, candidates: Iterable[Candidate], now: datetime) -> frozenset[str]:
+    begin = now - timedelta(seconds=drain_timeout(seen))
+    marks = {each.name: marked_since(each.pod) for each in candidates}
+    return frozenset(name for name, since in marks.items() if since is not None and since < begin)
 
 
 def short_grace(pod: Manifest) -> int | None:

@@ -16,8 +16,8 @@ from dask_gpu_k8s.operator.engine.facts import NodeFacts
 PATIENCE = timedelta(seconds=5)
 """How long a node may be unready before its workers are replaced: a kubelet that restarts takes less."""
 
-NEWS_OF_NODES = timedelta(seconds=30)
-"""How long after the start of a Pod its node may still be unheard of: the two are followed apart."""
+NEWS_OF_NODES = timedelta(seconds=90)
+"""How long after the start of a Pod its node may be unheard of: it takes so long to find a dead watch."""
 
 
 def lost_since(pod: Manifest, node: NodeFacts | None) -> datetime | None:

@@ -26,7 +26,7 @@ from dask_gpu_k8s.operator.upstream.marks import is_foreign
 from dask_gpu_k8s.operator.upstream.scheduler import scheduler_pod
 from dask_gpu_k8s.operator.workergroup.lost import find_lost
 from dask_gpu_k8s.operator.workergroup.rollout import due, is_outdated, strategy_of
-from dask_gpu_k8s.operator.workergroup.victims import Candidate, match
+from dask_gpu_k8s.operator.workergroup.victims import Candidate, has_strangers, match
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Observed:
         Why the scheduler did not answer; empty if it did or was not asked.
     elsewhere : tuple of Candidate
         Pods of the cluster's other groups that are on their way out, if the scheduler was asked.
+    strangers : bool
+        Whether the scheduler knows workers of which it cannot be told to which Pod they belong.
     awaits_scheduler : bool
         Whether there is no scheduler's Pod that is to stay: a quota must have room for that one before
         workers, also where a suspended cluster is resumed.
@@ -77,6 +79,7 @@ class Observed:
     workers: Mapping[str, WorkerFacts] | None = None
     unreachable: str = ""
     elsewhere: tuple[Candidate, ...] = ()
+    strangers: bool = False
     awaits_scheduler: bool = False
     cooling: float = 0.0
     autoscaled: bool = False
@@ -199,16 +202,16 @@ async def _with_workers(seen: Observed, cluster: Manifest, world: World) -> Obse
     except SchedulerUnreachable as error:
         return replace(seen, unreachable=str(error))
     meta = seen.group["metadata"]
+    every = world.cache.workers_of(meta["namespace"], cluster["metadata"]["name"])
     others = [
-        pod
-        for pod in world.cache.workers_of(meta["namespace"], cluster["metadata"]["name"])
-        if (is_marked(pod) or is_terminating(pod)) and not is_owned_by(pod, meta["uid"])
+        pod for pod in every if (is_marked(pod) or is_terminating(pod)) and not is_owned_by(pod, meta["uid"])
     ]
     return replace(
         seen,
         candidates=tuple(match([each.pod for each in seen.candidates], workers)),
         workers=workers,
         elsewhere=tuple(match(others, workers)),
+        strangers=has_strangers([*every, *(each.pod for each in seen.candidates)], workers),
     )
 
 

@@ -9,7 +9,7 @@ from dask_gpu_k8s.api.explain import CREATE_REFUSED, QUOTA_EXCEEDED
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.actions import Create, Patch, Plan, delete_of, patch_of
-from dask_gpu_k8s.operator.engine.refusals import is_refused_for_good
+from dask_gpu_k8s.operator.engine.refusals import INVALID, is_invalid
 from dask_gpu_k8s.operator.objects.metadata import owned_too
 from dask_gpu_k8s.operator.objects.workers import make_worker_pod
 from dask_gpu_k8s.operator.pods import is_leftover, is_marked, is_terminating
@@ -109,8 +109,6 @@ def _plan_creation(
 ) -> None:
     """Give out names first: should we die between the two, no name is ever used for two Pods."""
     group = seen.group
-    if is_refused_for_good(group):
-        return
     if seen.cooling:
         draft.wake(seen.cooling)
         return
@@ -129,9 +127,9 @@ def _plan_creation(
 
 
 def _was_refused(group: Manifest) -> bool:
-    """Say whether the API server took no more Pods when it was last asked, e.g. because of a quota."""
+    """Say whether the API server took no Pods when it was last asked, e.g. because of a quota."""
     ready = told(group, "Ready")
-    return ready.get("status") == "False" and ready.get("reason") in (QUOTA_EXCEEDED, CREATE_REFUSED)
+    return ready.get("status") == "False" and ready.get("reason") in (QUOTA_EXCEEDED, CREATE_REFUSED, INVALID)
 
 
 def _give_back(group: Manifest, counter: int) -> Patch:
@@ -162,7 +160,7 @@ def _plan_departures(seen: Observed, cluster: Manifest, now: datetime, draft: Dr
     surplus = max(0, len(seen.counted) - seen.desired)
     victims = choose(seen.counted, surplus, seen.outdated)
     send_off(seen, victims, SUSPEND if seen.is_paused else SCALE_DOWN, now, draft)
-    if seen.cooling or is_refused_for_good(seen.group):
+    if seen.cooling or is_invalid(seen.group):
         # Whoever went now would not be replaced.
         draft.wake(seen.cooling or None)
         return

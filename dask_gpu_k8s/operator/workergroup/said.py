@@ -5,7 +5,7 @@ from __future__ import annotations
 from dask_gpu_k8s.api.conditions import Said, told
 from dask_gpu_k8s.api.explain import explain_group
 from dask_gpu_k8s.operator.engine.actions import Create, Outcome, refusals
-from dask_gpu_k8s.operator.engine.refusals import INVALID, NAMESPACE_TERMINATING, is_refused_for_good
+from dask_gpu_k8s.operator.engine.refusals import INVALID, NAMESPACE_TERMINATING
 from dask_gpu_k8s.operator.pods import is_marked, is_terminating
 from dask_gpu_k8s.operator.workergroup.observe import Observed
 from dask_gpu_k8s.operator.workergroup.rollout import strategy_of
@@ -27,7 +27,7 @@ def ready(seen: Observed, outcomes: list[Outcome]) -> Said:
     if refused:
         return _refused(seen, refused[0])
     old = told(seen.group, "Ready")
-    if (seen.cooling or is_refused_for_good(seen.group)) and old.get("status") == "False":
+    if seen.cooling and old.get("status") == "False":
         return "False", old["reason"], old.get("message", "")
     if seen.ready >= seen.desired:
         return "True", "WorkersReady", f"{seen.ready} of {seen.desired} workers are ready."
@@ -69,6 +69,14 @@ def scaling_down(seen: Observed, outcomes: list[Outcome]) -> Said:
             "SchedulerUnreachable",
             f"{excess} workers are to go, but only the scheduler can move their data away and it does not "
             f"answer: {seen.unreachable}",
+        )
+    unknown = sum(not each.workers and not each.is_spare for each in seen.leaving) if seen.strangers else 0
+    if unknown:
+        return (
+            "True",
+            "WorkersUnknown",
+            f"{unknown} workers stay for now: the scheduler knows workers that have neither a Pod's name nor "
+            "its address, so it cannot be told which hold data. Start them with --name $(DASK_WORKER_NAME).",
         )
     if kept:
         return (

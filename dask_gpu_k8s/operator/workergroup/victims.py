@@ -10,6 +10,8 @@ from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.operator.engine.facts import WorkerFacts
 from dask_gpu_k8s.operator.pods import is_running
 
+_NAME_OF_A_POD = re.compile(r"-worker-[0-9a-f]{10}(-\d+)?$")
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -62,9 +64,10 @@ def match(pods: Iterable[Manifest], workers: Mapping[str, WorkerFacts]) -> list[
     pods = list(pods)
     by_name: dict[str, dict[str, WorkerFacts]] = {pod["metadata"]["name"]: {} for pod in pods}
     by_host = {
-        pod["status"]["podIP"]: pod["metadata"]["name"]
+        address: pod["metadata"]["name"]
         for pod in pods
-        if (pod.get("status") or {}).get("podIP") and not pod["spec"].get("hostNetwork")
+        if not pod["spec"].get("hostNetwork")
+        for address in _addresses(pod)
     }
     for address, worker in workers.items():
         pod_name = _named_after(worker.name, by_name) or by_host.get(worker.host)
@@ -97,6 +100,31 @@ def choose(candidates: Iterable[Candidate], count: int, outdated: Container[str]
         return kind, candidate.name not in outdated, nbytes
 
     return sorted(youngest_first, key=cost)[:count]
+
+
+def has_strangers(pods: Iterable[Manifest], workers: Mapping[str, WorkerFacts]) -> bool:
+    """Say whether a scheduler knows workers that may belong to any of the Pods: it cannot be told to which.
+
+    They have neither the name of a Pod nor its address, as with another network beside Kubernetes' own. One
+    that has the name of a Pod which is gone is none.
+
+    Parameters
+    ----------
+    pods : iterable of Manifest
+        All worker Pods of the cluster.
+    workers : mapping
+        As for `match`.
+    """
+    known = {address for candidate in match(pods, workers) for address in candidate.workers}
+    return any(
+        address not in known and not _NAME_OF_A_POD.search(worker.name) for address, worker in workers.items()
+    )
+
+
+def _addresses(pod: Manifest) -> set[str]:
+    status = pod.get("status") or {}
+    every = {status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or ())}
+    return {address for address in every if address}
 
 
 def _created(candidate: Candidate) -> str:

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
@@ -142,8 +143,11 @@ class Node(ControlPlane):
         return self
 
     def _build(self) -> None:
-        self._binaries = build.node()
-        self._images = self._make_images()
+        # Each waits for downloads now and then, and for nothing of the other.
+        with ThreadPoolExecutor() as pool:
+            binaries = pool.submit(build.node)
+            self._images = self._make_images()
+            self._binaries = binaries.result()
 
     def _start(self) -> None:
         machine, site = self.machine, self.machine.site

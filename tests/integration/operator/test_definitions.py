@@ -22,9 +22,10 @@ def quick(monkeypatch):
 
 def old(crd):
     """Return a definition of another time."""
-    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    parts = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     for field in ("suspend", "ttl"):
-        del spec["properties"][field]
+        del parts["spec"]["properties"][field]
+    del parts["status"]["properties"]["readyWorkers"]
     return crd
 
 
@@ -43,6 +44,7 @@ async def test_row_53_old_definitions_are_named_with_the_command_that_renews_the
             # It works all the same.
             await kube.create(DASKCLUSTER, a_cluster("foo", 1))
             await eventually(lambda: _has_pods(kube, 2))
+            await eventually(lambda: _has_status(kube))
             new = crds()[0]
             await kube.patch(CRD, new["metadata"]["name"], {"spec": new["spec"]})
             await eventually(lambda: _says(caplog, "up to date."))
@@ -70,6 +72,11 @@ async def _says(caplog, text):
 
 async def _has_pods(kube, count):
     return len((await kube.list(POD))["items"]) == count
+
+
+async def _has_status(kube):
+    status = (await kube.get(DASKCLUSTER, "foo")).get("status", {})
+    return status.get("phase") and "readyWorkers" not in status
 
 
 async def _has_looked(operator):

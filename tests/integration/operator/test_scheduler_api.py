@@ -199,6 +199,58 @@ async def test_one_retirement_waits_for_those_who_retired_before(dask, api):
     assert held
 
 
+async def test_one_that_retired_and_is_not_gone_is_not_waited_for_beyond_the_limit(dask):
+    scheduler, workers, _ = dask
+    api = an_api(patience=0.2)
+    first, second, _ = (worker.address for worker in workers)
+    assert (await api.retire(where(scheduler), [first])).retired == {first}
+    assert (await api.retire(where(scheduler), [second], limit=60)).moving == {second}
+    assert (await api.retire(where(scheduler), [second], limit=0)).kept == {second}
+    await api.close()
+
+
+async def test_a_new_worker_at_the_address_of_a_retired_one_is_not_waited_for(dask, api):
+    scheduler, workers, _ = dask
+    first, second, _ = (worker.address for worker in workers)
+    assert (await api.retire(where(scheduler), [first])).retired == {first}
+    await workers[0].close()
+    port = int(first.rpartition(":")[2])
+    async with Worker(scheduler.address, name="w-9", host="127.0.0.1", port=port, dashboard=False) as another:
+        assert another.address == first
+        await eventually(lambda: _retired(api, scheduler, second))
+
+
+async def test_what_is_asked_of_a_scheduler_that_is_gone_is_forgotten(dask, monkeypatch):
+    scheduler, workers, _ = dask
+
+    async def never(**arguments: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setitem(scheduler.handlers, "retire_workers", never)
+    api = an_api(patience=0.05)
+    assert (await api.retire(where(scheduler), [workers[0].address])).moving
+    (move,) = api._moves.values()
+    api.forget("u")
+    with pytest.raises(asyncio.CancelledError):
+        await move
+    assert not api._moves
+    await api.close()
+
+
+async def test_many_results_are_asked_about_in_portions(dask, api, monkeypatch):
+    monkeypatch.setattr("dask_gpu_k8s.operator.schedulers.api.WORKERS_AT_ONCE", 1)
+    monkeypatch.setattr("dask_gpu_k8s.operator.schedulers.api.KEYS_AT_ONCE", 3)
+    scheduler, workers, client = dask
+    two = [worker.address for worker in workers[:2]]
+    held = await client.scatter(list(range(10)), workers=two)
+
+    async def both_are_free() -> bool:
+        return (await api.retire(where(scheduler), two)).retired == set(two)
+
+    await eventually(both_are_free)
+    assert held
+
+
 async def test_one_retirement_waits_for_those_whose_pods_are_ending(dask, api):
     scheduler, workers, _ = dask
     first, second, _ = (worker.address for worker in workers)
@@ -249,6 +301,31 @@ async def test_what_does_not_answer_as_a_scheduler_does(answer):
             await api.workers(at)
         with pytest.raises(SchedulerUnreachable, match=r"."):
             await api.retire(at, ["tcp://x:1"])
+    await api.close()
+
+
+async def test_one_that_is_silent_is_not_tried_again_at_once():
+    served = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(writer)
+        await reader.read()
+        writer.close()
+
+    api = an_api(timeout=0.2)
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        at = SchedulerAt("ns", "foo", "p", "u", "127.0.0.1", server.sockets[0].getsockname()[1], 8786)
+        said = set()
+        for _ in range(3):
+            with pytest.raises(SchedulerUnreachable) as caught:
+                await api.workers(at)
+            said.add(str(caught.value))
+        assert len(served) == 1
+        assert said == {"no answer within 0.2 s"}, "a condition says it, and is written when it changes"
+        api.forget("u")
+        with pytest.raises(SchedulerUnreachable):
+            await api.workers(at)
+        assert len(served) == 2
     await api.close()
 
 

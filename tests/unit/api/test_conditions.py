@@ -59,9 +59,16 @@ def test_the_others_keep_their_place():
 
 
 @pytest.mark.parametrize(
-    "text", ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5Z", "2026-01-31T12:00:00.123456789Z"]
+    "text",
+    [
+        "2026-01-31T12:00:00Z",
+        "2026-01-31T12:00:00.5Z",
+        "2026-01-31T12:00:00.123456789Z",
+        "2026-01-31T14:00:00+02:00",
+        "2026-01-31T07:00:00.5-05:00",
+    ],
 )
-def test_times_are_read_with_any_number_of_digits(text):
+def test_times_are_read_with_any_number_of_digits_and_in_any_zone(text):
     assert parse_time(text).replace(microsecond=0) == NOW.replace(microsecond=0)
 
 

@@ -57,7 +57,14 @@ class DirectKube:
         return {"items": _call(self._api.list, resource, namespace, labels=selector)}
 
     async def patch(
-        self, resource: Resource, name: str, patch: Any, namespace: str | None = None, **options: Any
+        self,
+        resource: Resource,
+        name: str,
+        patch: Any,
+        namespace: str | None = None,
+        *,
+        strict: bool = True,
+        **options: Any,
     ) -> Any:
         self.writes += 1
         return _call(self._api.patch, resource, namespace or HOME, name, patch, **options)

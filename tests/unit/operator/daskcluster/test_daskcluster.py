@@ -176,11 +176,10 @@ def test_a_refusal_is_an_error_until_it_is_over():
     assert first.status["phase"] == "Error"
     assert first.wake_after
     cluster = a_cluster(**first.status)
-    assert not plan(Observed(cluster), NOW).actions
-    assert conclude(Observed(cluster), Plan(), [], NOW).status["phase"] == "Error"
-    mended = {**cluster, "metadata": {**cluster["metadata"], "generation": 4}}
-    assert plan(Observed(mended), NOW).actions
-    assert conclude(whole(mended), Plan(), [], NOW).status["phase"] == "Running"
+    assert conclude(Observed(cluster, cooling=5.0), Plan(), [], NOW).status["phase"] == "Error"
+    # What was in the way may be gone: a Service with the same port, a policy, a default of the operator's.
+    assert plan(Observed(cluster), NOW).actions
+    assert conclude(whole(cluster), Plan(), [], NOW).status["phase"] == "Running"
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,17 @@ def test_the_cache_is_trusted_until_a_pod_vanishes_that_nobody_deleted():
     assert not expectations.has_vanished(group)
 
 
+def test_of_a_group_that_is_gone_nothing_is_kept():
+    expectations = Expectations(10)
+    group = Key("DaskWorkerGroup", "ns", "foo-default")
+    expectations.trust(group)
+    expectations.forget(group)
+    assert not expectations.is_trusted(group)
+    expectations.shown(a_worker(0), None)
+    expectations.forget(group)
+    assert not expectations.has_vanished(group)
+
+
 def test_the_cache_stays_trusted_when_a_pod_was_seen_to_be_deleted():
     group = Key("DaskWorkerGroup", "ns", "foo-default")
     expectations = Expectations(10)

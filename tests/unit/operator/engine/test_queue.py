@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from dask_gpu_k8s.operator.engine.queue import LOW, NORMAL, QueueClosed, WorkQueue
+from dask_gpu_k8s.operator.engine.queue import LOW, NORMAL, STALE_AT_MOST, QueueClosed, WorkQueue
 
 
 class Clock:
@@ -42,6 +42,19 @@ def test_the_earlier_time_wins_either_way_round():
     assert queue.take() is None
     clock.now = 2.0
     assert queue.take() == "a"
+
+
+def test_a_key_that_is_looked_at_often_leaves_no_trail_of_later_times():
+    clock = Clock()
+    queue = a_queue(clock)
+    for _ in range(10 * STALE_AT_MOST):
+        queue.add("a")
+        assert queue.take() == "a"
+        queue.done("a")
+        queue.add("a", after=86400)
+    assert len(queue._later) <= 2 * STALE_AT_MOST
+    clock.now = 86400.0
+    assert (queue.take(), queue.take()) == ("a", None)
 
 
 def test_the_higher_priority_goes_first():

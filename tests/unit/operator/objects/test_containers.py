@@ -106,3 +106,7 @@ def test_the_comm_port_is_found_by_its_name():
 )
 def test_the_schedulers_container_is_known_by_its_port_then_by_its_name(containers, dask):
     assert scheduler_container({"containers": containers}) == dask
+
+
+def test_a_pod_without_containers_is_for_the_api_server_to_refuse():
+    assert scheduler_container({"containers": []}) == "scheduler"

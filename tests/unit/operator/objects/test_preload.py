@@ -40,10 +40,10 @@ def named(**values: str) -> list[dict[str, str]]:
     ],
 )
 def test_it_comes_after_those_of_the_user(env, preload, arguments):
-    found = env_of(loaded(env=[*named(OTHER="1", **env)]))
+    found = env_of(loaded(env=[*named(OTHER="{{}}", **env)]))
     assert json.loads(found[PRELOAD]) == preload
     assert (None if found.get(ARGUMENTS) is None else json.loads(found[ARGUMENTS])) == arguments
-    assert found["OTHER"] == "1"
+    assert found["OTHER"] == "{{}}"
     assert "dask_operator_demand" in found[TEXT]
 
 

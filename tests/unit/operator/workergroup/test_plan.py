@@ -9,12 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_gpu_k8s.api import labels
+from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.kube.frozen import freeze
 from dask_gpu_k8s.operator.engine.actions import Create, Delete, Patch, Plan, Retire
+from dask_gpu_k8s.operator.engine.facts import WorkerFacts
 from dask_gpu_k8s.operator.workergroup.leaving import DRAIN_TIMEOUT
 from dask_gpu_k8s.operator.workergroup.plan import BATCH, plan
-from dask_gpu_k8s.operator.workergroup.victims import match
-from tests.unit.operator.builders import NOW, a_cluster, a_group, a_view, a_worker, ago, facts, name_of
+from dask_gpu_k8s.operator.workergroup.status import conclude
+from dask_gpu_k8s.operator.workergroup.victims import has_strangers, match
+from tests.unit.operator.builders import (
+    NOW,
+    a_cluster,
+    a_group,
+    a_view,
+    a_worker,
+    ago,
+    facts,
+    name_of,
+    outdated,
+)
 
 
 def said(plan: Plan) -> list[list[tuple[str, Any]]]:
@@ -270,12 +283,39 @@ def test_row_54_after_a_refusal_one_pod_is_tried_and_its_name_is_taken_back_if_i
     ]
 
 
-def test_what_is_invalid_waits_for_another_spec():
+def test_what_was_invalid_is_tried_again_with_one_pod_and_costs_no_further_worker():
     invalid = {"type": "Ready", "status": "False", "reason": "Invalid", "observedGeneration": 1}
-    group = a_group(conditions=[invalid])
-    assert plan(a_view([], group=group), NOW) == Plan()
+    group = a_group(2, conditions=[invalid], counter=10)
+    assert said(plan(a_view([], group=group), NOW)) == [[("reserve", 11)], [("create", name_of(10))]]
+    old = a_view([outdated(0), outdated(1)], group=group, workers={**facts(0), **facts(1)})
+    assert plan(old, NOW) == Plan()
     group["metadata"] = {**group["metadata"], "generation": 2}
-    assert plan(a_view([], group=group), NOW).actions
+    assert [kind for stage in said(plan(old, NOW)) for kind, _ in stage] == ["mark"]
+
+
+NOT_A_PODS = {"tcp://192.168.0.9:1": WorkerFacts("tcp://192.168.0.9:1", "192.168.0.9", 5, 0, True)}
+
+
+@pytest.mark.parametrize(
+    ("replicas", "marked", "made"),
+    [
+        (1, f"scale-down {ago(DRAIN_TIMEOUT + 9)}", []),
+        (0, f"scale-down {ago(DRAIN_TIMEOUT - 9)}", []),
+        (0, f"scale-down {ago(DRAIN_TIMEOUT + 9)}", [[("delete", name_of(0))]]),
+    ],
+)
+def test_a_pod_stays_whose_worker_may_be_one_that_cannot_be_told_apart(replicas, marked, made):
+    pods = [a_worker(0, marked=marked), *(a_worker(each) for each in range(1, replicas + 1))]
+    workers = {**NOT_A_PODS, **(facts(1) if replicas else {})}
+    assert has_strangers(pods, workers)
+    seen = a_view(pods, replicas, workers=workers, strangers=True)
+    planned = plan(seen, NOW)
+    assert said(planned) == made
+    if not made:
+        assert planned.wake_after
+        ready = find(conclude(seen, planned, [], NOW).status["conditions"], "ScalingDown")
+        assert ready["reason"] == "WorkersUnknown"
+    assert said(plan(a_view(pods, replicas, workers=workers), NOW)) == [[("delete", name_of(0))]]
 
 
 states = st.sampled_from(["unscheduled", "scheduled", "running", "Failed"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from dask_gpu_k8s.api.conditions import find
 from dask_gpu_k8s.operator.engine.actions import Create, Outcome, Patch, Plan, Retire
 from dask_gpu_k8s.operator.engine.refusals import RETRY_REFUSED
@@ -92,10 +90,9 @@ def test_the_same_refusal_is_told_once():
     assert not again.notes
 
 
-@pytest.mark.parametrize("changes", [{"cooling": 5.0}, {}])
-def test_a_refusal_stays_said_until_it_is_tried_again(changes):
+def test_a_refusal_stays_said_until_it_is_tried_again():
     status = conclude(a_view([]), Plan(), [refused("is invalid", "Invalid")], NOW).status
-    quiet = conclude(a_view([], group=a_group(2, **status), **changes), Plan(), [], NOW)
+    quiet = conclude(a_view([], group=a_group(2, **status), cooling=5.0), Plan(), [], NOW)
     assert find(quiet.status["conditions"], "Ready") == find(status["conditions"], "Ready")
 
 

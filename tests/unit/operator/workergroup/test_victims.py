@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dask_gpu_k8s.operator.engine.facts import WorkerFacts
-from dask_gpu_k8s.operator.workergroup.victims import choose, match
+from dask_gpu_k8s.operator.workergroup.victims import choose, has_strangers, match
 from tests.unit.operator.builders import a_worker, facts, name_of
 
 
@@ -48,6 +48,22 @@ def test_all_processes_of_a_pod_are_found_by_their_names():
 def test_a_worker_of_another_name_is_found_by_its_address():
     (candidate,) = match([a_worker(0)], facts(0, name="whatever"))
     assert list(candidate.workers) == ["tcp://10.0.0.1:40000"]
+
+
+def test_a_worker_is_found_by_any_of_its_pods_addresses():
+    pod = a_worker(0)
+    pod["status"] = {**pod["status"], "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]}
+    workers = {"tcp://[fd00::1]:40000": WorkerFacts("whatever", "fd00::1", 0, 0, True)}
+    (candidate,) = match([pod], workers)
+    assert list(candidate.workers) == ["tcp://[fd00::1]:40000"]
+    assert not has_strangers([pod], workers)
+
+
+def test_strangers_are_workers_that_may_be_any_pods():
+    assert has_strangers([a_worker(0)], facts(7, name="tcp://10.0.0.8:40000"))
+    # Gone, and not yet given up by the scheduler.
+    assert not has_strangers([a_worker(0)], facts(7, name=name_of(7)))
+    assert not has_strangers([a_worker(0)], facts(7, name=f"{name_of(7)}-3"))
 
 
 def test_pods_that_share_their_machines_address_are_found_by_name_alone():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import warnings
 from typing import Any
 
+from distributed.comm.addressing import parse_host_port
 from distributed.comm.core import FatalCommClosedError
 from distributed.core import rpc
 from distributed.security import Security
@@ -16,10 +18,13 @@ from dask_gpu_k8s.cluster.versions import check_versions
 from dask_gpu_k8s.errors import StartFailed
 from dask_gpu_k8s.kube.aside import aside
 from dask_gpu_k8s.kube.backoff import Backoff
-from dask_gpu_k8s.kube.within import unhurried
+from dask_gpu_k8s.kube.within import unhurried, within
 
 ANSWER_SECONDS = 60.0
 """How long a scheduler that is Ready may take to answer its first call."""
+
+KNOCK_SECONDS = 5.0
+"""For how long a Service may refuse connections though its scheduler listens: its nodes' rules follow."""
 
 
 async def open_comm(
@@ -29,6 +34,7 @@ async def open_comm(
     seconds: float = ANSWER_SECONDS,
     cure: str = "",
     security: Security | None = None,
+    opens_late: bool = False,
 ) -> Any:
     """Open a line to a scheduler, and find out whether it speaks our language.
 
@@ -43,6 +49,8 @@ async def open_comm(
         What to do if nobody answers, for the message.
     security : distributed.Security, optional
         What to show to a scheduler that speaks TLS.
+    opens_late : bool, optional
+        Whether the way may open a moment after the scheduler does, as that through a Service.
 
     Returns
     -------
@@ -60,9 +68,13 @@ async def open_comm(
     StartFailed
         If nobody answers, or somebody with a certificate that does not fit to ours.
     """
+    deadline = time.monotonic() + seconds
+    if opens_late and security is None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await within(min(seconds, KNOCK_SECONDS), _until_not_refused(address))
     comm = rpc(address, connection_args=security.get_connection_args("client") if security else None)
     try:
-        versions = await _ask_versions(comm, where, seconds, cure)
+        versions = await _ask_versions(comm, where, deadline, cure)
         ours = await aside(get_versions)  # It loads NumPy and pandas to ask them.
         warning = check_versions(ours["packages"], versions["packages"], where)
         if warning:
@@ -73,9 +85,25 @@ async def open_comm(
     return comm
 
 
-async def _ask_versions(comm: Any, where: str, seconds: float, cure: str) -> Any:
+async def _until_not_refused(address: str) -> None:
+    """Knock at short intervals for as long as that is refused: Dask's own pauses grow to a second."""
+    host, port = parse_host_port(address.rpartition("://")[2])
+    # Each pause is about a tenth of the time that it has taken.
+    backoff = Backoff(0.02, factor=1.1, maximum=2.0)
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(next(backoff))
+        else:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            return
+
+
+async def _ask_versions(comm: Any, where: str, deadline: float, cure: str) -> Any:
     # Ready means that the dashboard answers; a Service or a forward may need a moment more.
-    deadline = time.monotonic() + seconds
     backoff = Backoff(maximum=2.0)
     while True:
         try:

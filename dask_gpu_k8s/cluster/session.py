@@ -247,6 +247,7 @@ class Session:
                 seconds=max(ANSWER_SECONDS, settings.resource_timeout),
                 cure=self.route.cure,
                 security=self.security,
+                opens_late=plan.mode is not ways.PORT_FORWARD,
             )
             self._stack.push_async_callback(self.comm.close_rpc)
         self._ends = await self._stack.enter_async_context(

@@ -4,6 +4,7 @@ import itertools
 import psutil
 import pytest
 from distributed.core import Server
+from distributed.versions import get_versions
 
 from dask_gpu_k8s.cluster.line import open_comm
 
@@ -13,11 +14,18 @@ def connections(port):
     return [each for each in ours if each.raddr and each.raddr.port == port]
 
 
-async def test_a_line_that_is_given_up_wherever_it_waits_leaves_no_connection():
+@pytest.mark.parametrize("opens_late", [False, True])
+async def test_a_line_that_is_given_up_wherever_it_waits_leaves_no_connection(opens_late):
+    called = []
+
+    async def never():
+        called.append(True)
+        await asyncio.Event().wait()
+
     async with Server({"versions": never}) as server:
         await server.listen("tcp://127.0.0.1:0")
         for turns in itertools.count():
-            opening = asyncio.ensure_future(open_comm(server.address, "foo"))
+            opening = asyncio.ensure_future(open_comm(server.address, "foo", opens_late=opens_late))
             for _ in range(turns):
                 await asyncio.sleep(0)
             opening.cancel()
@@ -28,9 +36,21 @@ async def test_a_line_that_is_given_up_wherever_it_waits_leaves_no_connection():
                 break
 
 
-called = []
+async def test_a_way_that_opens_late_is_knocked_at_until_it_does(monkeypatch, unused_tcp_port):
+    async def versions(comm=None):
+        return get_versions()
 
+    async with Server({"versions": versions}) as server:
+        knocks = []
+        knock = asyncio.open_connection
 
-async def never():
-    called.append(True)
-    await asyncio.Event().wait()
+        async def counted(*where):
+            knocks.append(where)
+            if len(knocks) == 20:
+                await server.listen(f"tcp://127.0.0.1:{unused_tcp_port}")
+            return await knock(*where)
+
+        monkeypatch.setattr(asyncio, "open_connection", counted)
+        comm = await open_comm(f"tcp://127.0.0.1:{unused_tcp_port}", "foo", opens_late=True)
+        await comm.close_rpc()
+        assert knocks == [("127.0.0.1", unused_tcp_port)] * 20

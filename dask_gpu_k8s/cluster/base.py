@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 from distributed import Client
@@ -20,6 +21,25 @@ from dask_gpu_k8s.kube.within import unhurried
 
 RECONNECT_SECONDS = 1200.0
 """How long a client waits for a scheduler that is gone: one on a new node may take that long to come back."""
+
+
+def starting_client(frame: FrameType) -> Client | None:
+    """Return the Client whose start is in this frame, if one is.
+
+    It awaits its cluster there, after it has read its time-out and before anybody can submit. In
+    `Client._instances` it is only later, unless it is asynchronous, and its cluster is told nothing of it.
+    """
+    found = frame.f_locals.get("self")
+    return found if isinstance(found, Client) else None
+
+
+def make_patient(client: Client) -> None:
+    """Have a Client wait until a lost scheduler is back, and then go on.
+
+    By itself it gives up for good after `_timeout`, which is the time to connect at first: 30 s by default.
+    """
+    client._timeout = max(client._timeout, RECONNECT_SECONDS)
+    client.futures = Futures(client.futures)
 
 
 class SteadyCluster(Cluster):  # type: ignore[misc]  # distributed ships no types
@@ -78,7 +98,7 @@ class SteadyCluster(Cluster):  # type: ignore[misc]  # distributed ships no type
         self.status = Status.closing
         for client in self._clients():
             if client.status == "connecting":
-                # It has lost the scheduler, and would look for it as long as `_make_clients_patient` says.
+                # It has lost the scheduler, and would look for it as long as `make_patient` says.
                 client.loop.add_callback(client._close, fast=True)
         for attribute in ("_watch_worker_status_task", "_sync_cluster_info_task"):
             task = getattr(self, attribute)
@@ -91,18 +111,6 @@ class SteadyCluster(Cluster):  # type: ignore[misc]  # distributed ships no type
 
     def _clients(self) -> list[Any]:
         return [client for client in list(Client._instances) if client.cluster is self]
-
-    def _make_clients_patient(self) -> None:
-        """Have the clients of this cluster wait until a lost scheduler is back, and then go on.
-
-        A Client gives up for good after `_timeout`, which is the time to connect at first: 30 s by default.
-        It awaits its cluster when it starts, after it has read that and before anybody can submit, so this
-        is called for every one.
-        """
-        for client in self._clients():
-            client._timeout = max(client._timeout, RECONNECT_SECONDS)
-            if not isinstance(client.futures, Futures):
-                client.futures = Futures(client.futures)
 
     async def _close_clients(self) -> None:
         """Close the clients that use this cluster when their loop shuts down, and the connection with it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Generator
 from contextlib import suppress
 from functools import cached_property
@@ -12,7 +13,7 @@ from distributed.core import Status
 from distributed.utils import NoOpAwaitable, sync
 
 from dask_gpu_k8s.cluster import lifetime, loops
-from dask_gpu_k8s.cluster.base import SteadyCluster
+from dask_gpu_k8s.cluster.base import SteadyCluster, make_patient, starting_client
 from dask_gpu_k8s.cluster.facts import facts
 from dask_gpu_k8s.cluster.modes import is_ours
 from dask_gpu_k8s.cluster.settings import Settings
@@ -87,6 +88,9 @@ class LifeCycle(SteadyCluster):
             raise
 
     def __await__(self: Self) -> Generator[Any, None, Self]:
+        client = starting_client(sys._getframe(1))
+        if client is not None and client.cluster is self:
+            make_patient(client)
         return self._started().__await__()
 
     async def _started(self: Self) -> Self:
@@ -100,7 +104,6 @@ class LifeCycle(SteadyCluster):
                 # same is closed like any other.
                 await despite_cancellation(asyncio.ensure_future(self._close()), 2 * lifetime.LIMIT)
                 raise
-        self._make_clients_patient()
         return self
 
     async def _start(self) -> None:

@@ -17,6 +17,8 @@ import pytest
 from distributed import Client
 
 from dask_gpu_k8s import CreateMode, KubeCluster, discover, make_cluster_spec, make_worker_spec
+from dask_gpu_k8s.cluster.base import RECONNECT_SECONDS
+from dask_gpu_k8s.cluster.futures import Futures
 from dask_gpu_k8s.errors import CloseTimedOut, ClusterExists, WorkerGroupExists, WorkerGroupNotFound
 
 
@@ -45,6 +47,21 @@ def test_from_another_thread_than_the_loops(settings, clusters):
     assert clusters() == []
     assert threading.active_count() == threads
     assert connections() == open_before
+
+
+def test_row_3_each_client_waits_for_a_scheduler_that_is_away(settings):
+    with KubeCluster(**settings) as cluster:
+        with Client(cluster) as client, Client(cluster, set_as_default=False) as another:
+            for each in (client, another):
+                assert each._timeout == RECONNECT_SECONDS
+                assert isinstance(each.futures, Futures)
+
+
+async def test_row_3_so_does_one_within_the_loop(settings):
+    async with KubeCluster(asynchronous=True, **settings) as cluster:
+        async with Client(cluster, asynchronous=True) as client:
+            assert client._timeout == RECONNECT_SECONDS
+            assert isinstance(client.futures, Futures)
 
 
 def test_the_dashboard_on_a_port_that_was_asked_for(settings):

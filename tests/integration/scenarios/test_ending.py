@@ -17,8 +17,9 @@ KUBECTL = sys.argv[1:]
 TIMEOUT = 8
 
 with KubeCluster(name="resting", n_workers=1, idle_timeout=TIMEOUT) as cluster, Client(cluster) as client:
-    client.wait_for_workers(1, timeout=90)
+    # Work that waits for a worker is work: a worker's Pod may run for longer than that before it registers.
     held = client.submit(lambda: 1)
+    assert held.result(timeout=90) == 1
     start = time.monotonic()
     while time.monotonic() < start + 2 * TIMEOUT:
         assert client.submit(time.sleep, 0.01, pure=False).result(timeout=20) is None

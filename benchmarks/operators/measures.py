@@ -23,7 +23,9 @@ from benchmarks.stage import (
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
+from dask_gpu_k8s.kube.reflector import Reflector
 
+WORKERS = {"dask.org/component": "worker"}
 TO_ZERO: Manifest = {"spec": {"worker": {"replicas": 0}}}
 
 
@@ -71,16 +73,26 @@ async def scale_registered_to_zero(kube: KubeClient, count: int, system: str) ->
         await create_cluster(kube, place, "big", count, scheduler=real("dask", "scheduler"))
         await until_pods(kube, place, count + 1)
         address = await scheduler_address(kube, place, "big")
-        pods = (await kube.list(POD, place, labels={"dask.org/component": "worker"}))["items"]
+        pods = (await kube.list(POD, place, labels=WORKERS))["items"]
         await at_once([kube.patch(POD, *_running(pod), sub="status") for pod in pods])
-        async with registered(address, [_worker_name(pod) for pod in pods]):
+        async with registered(address, [_worker_name(pod) for pod in pods]) as lines:
+
+            def end(old: Manifest | None, new: Manifest | None) -> None:
+                if old is not None and new is None:
+                    lines[_worker_name(old)].abort()  # A worker ends with its Pod.
+
+            workers = Reflector(kube, POD, namespace=place, labels=WORKERS, on_change=end)
+            following = asyncio.ensure_future(workers.run())
+            await workers.synced.wait()
             start = time.perf_counter()
             if system == "upstream":
                 await kube.patch(DASKCLUSTER, "big", TO_ZERO, place)
             else:
                 await kube.patch(DASKWORKERGROUP, "big-default", TO_ZERO, place)
             await until_pods(kube, place, 1)
-            return time.perf_counter() - start
+            seconds = time.perf_counter() - start
+            following.cancel()
+            return seconds
 
 
 def _worker_name(pod: Manifest) -> str:

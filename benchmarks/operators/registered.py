@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from distributed import Status
@@ -26,14 +26,14 @@ METRICS = {
 
 
 @contextlib.asynccontextmanager
-async def registered(scheduler: str, names: Iterable[str]) -> AsyncIterator[list[Any]]:
-    """Register workers of these names for the length of an ``async with``."""
+async def registered(scheduler: str, names: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
+    """Register workers of these names for the length of an ``async with``; give the line of each."""
     comms = await asyncio.gather(
         *(_register(scheduler, name, number) for number, name in enumerate(names, start=1))
     )
     readers = [asyncio.ensure_future(_read(comm)) for comm in comms]
     try:
-        yield comms
+        yield dict(zip(names, comms, strict=True))
     finally:
         for reader in readers:
             reader.cancel()

@@ -97,13 +97,8 @@ BESIDE = {
     "volumeMounts": "- name: defaults\n  mountPath: /etc/dask-operator\n  readOnly: true",
 }
 
-EXTRA_ARGS = """\
-{{- with $.Values.extraArgs }}
-{{- toYaml . | nindent INDENT }}
-{{- end }}"""
-
-EXTRA_ENV = """\
-{{- with $.Values.extraEnv }}
+EXTRA = """\
+{{- with $.Values.VALUE }}
 {{- toYaml . | nindent INDENT }}
 {{- end }}"""
 
@@ -343,12 +338,8 @@ def _block_beside(indent: str, key: str, value: str) -> str:
 
 def _items(found: re.Match[str]) -> str:
     indent, value = found.groups()
-    text = {
-        "namespaces": NAMESPACE_ARGUMENTS,
-        "defaults": DEFAULTS_ARGUMENT,
-        "extraArgs": EXTRA_ARGS,
-        "extraEnv": EXTRA_ENV,
-    }[value]
+    special = {"namespaces": NAMESPACE_ARGUMENTS, "defaults": DEFAULTS_ARGUMENT}
+    text = special.get(value, EXTRA.replace("VALUE", value))
     return "\n".join(indent + line for line in text.replace("INDENT", str(len(indent))).splitlines())
 
 

@@ -20,12 +20,13 @@ from benchmarks.stage import (
     until,
     until_pods,
 )
+from dask_gpu_k8s.api import labels
 from dask_gpu_k8s.api.resources import DASKCLUSTER, DASKWORKERGROUP, POD
 from dask_gpu_k8s.api.types import Manifest
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.reflector import Reflector
 
-WORKERS = {"dask.org/component": "worker"}
+WORKERS = {labels.COMPONENT: labels.WORKER}
 TO_ZERO: Manifest = {"spec": {"worker": {"replicas": 0}}}
 
 

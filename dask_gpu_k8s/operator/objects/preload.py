@@ -53,7 +53,11 @@ def _is_safe(container: Manifest) -> bool:
 
 def _add(container: Manifest) -> Manifest:
     env = [variable for variable in container.get("env") or () if variable.get("name") != TEXT]
-    given = {variable["name"]: _as_list(variable.get("value")) for variable in env}
+    given = {
+        variable["name"]: _as_list(variable.get("value"))
+        for variable in env
+        if variable.get("name") in (PRELOAD, ARGUMENTS)
+    }
     # As many lists of arguments as preloads, or one for all of them.
     arguments = given.get(ARGUMENTS, [])
     added = {

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from dask_gpu_k8s.kube.backoff import Backoff
 from dask_gpu_k8s.kube.client import KubeClient
 from dask_gpu_k8s.kube.errors import KubeError
 from dask_gpu_k8s.kube.portforward import LOCALHOST, PodIdentity, PortForward
@@ -32,8 +33,8 @@ class _Silent:
     """What was said when a scheduler could not be reached in time, and until when it is not tried again."""
 
     message: str
-    pause: float
     until: float
+    pauses: Backoff
 
 
 class SchedulerLink:
@@ -102,8 +103,8 @@ class SchedulerLink:
 
     def _note_silence(self, uid: str, message: str) -> None:
         last = self._silent.get(uid)
-        pause = min(2 * last.pause, PAUSES[1]) if last else PAUSES[0]
-        self._silent[uid] = _Silent(message, pause, time.monotonic() + pause)
+        pauses = last.pauses if last else Backoff(PAUSES[0], maximum=PAUSES[1], jitter=0.0)
+        self._silent[uid] = _Silent(message, time.monotonic() + next(pauses), pauses)
 
     async def _connect(
         self,

@@ -21,7 +21,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -86,16 +85,10 @@ def flaw(held: Data) -> str | None:
     for key in (CA, CERTIFICATE, KEY):
         if not held.get(key):
             return f"its key {key} is missing"
-    return _flaw_of(held[CA], held[CERTIFICATE], held[KEY])
-
-
-@lru_cache(maxsize=1000)
-def _flaw_of(authorities: bytes, pem: bytes, key: bytes) -> str | None:
-    # Asked several times in a row of the same, and an RSA key takes 40 ms to check.
     try:
-        x509.load_pem_x509_certificates(authorities)
-        certificate = x509.load_pem_x509_certificate(pem)
-        private = load_pem_private_key(key, None)
+        x509.load_pem_x509_certificates(held[CA])
+        certificate = x509.load_pem_x509_certificate(held[CERTIFICATE])
+        private = load_pem_private_key(held[KEY], None)
     except (ValueError, TypeError) as error:
         return f"it does not hold certificates in PEM ({str(error).splitlines()[0][:100]})"
     if private.public_key() != certificate.public_key():

@@ -115,10 +115,11 @@ def has_strangers(pods: Iterable[Manifest], workers: Mapping[str, WorkerFacts]) 
     workers : mapping
         As for `match`.
     """
-    known = {address for candidate in match(pods, workers) for address in candidate.workers}
-    return any(
-        address not in known and not _NAME_OF_A_POD.search(worker.name) for address, worker in workers.items()
-    )
+    unnamed = {key: worker for key, worker in workers.items() if not _NAME_OF_A_POD.search(worker.name)}
+    if not unnamed:
+        return False
+    known = {address for candidate in match(pods, unnamed) for address in candidate.workers}
+    return bool(unnamed.keys() - known)
 
 
 def _addresses(pod: Manifest) -> set[str]:
